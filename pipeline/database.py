@@ -1,0 +1,193 @@
+"""The SQLite file that the Android SDK's vector store reads: written in one transaction, opened read-only."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import numpy as np
+
+from pipeline.errors import StoreError
+from pipeline.files import replace_file, require_file
+from pipeline.vectors import DIMENSION, DTYPE, Matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pipeline.chunks import Chunk
+
+SCHEMA_VERSION = "2.0"
+LOCK_TIMEOUT_S = 2.0
+BLOB_BYTES = DIMENSION * np.dtype(DTYPE).itemsize
+
+_SCHEMA = """
+CREATE TABLE metadata(key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE chunks(id TEXT PRIMARY KEY, text TEXT NOT NULL, source TEXT NOT NULL, page INTEGER NOT NULL,
+                    tokens INTEGER NOT NULL, metadata JSON NOT NULL, embedding BLOB NOT NULL);
+"""
+_FULLTEXT = """
+CREATE VIRTUAL TABLE chunks_fts USING fts5(section, text, content='', tokenize='unicode61 remove_diacritics 2')
+"""
+_TABLES = {"metadata", "chunks", "chunks_fts"}
+_MAGIC = b"SQLite format 3\x00"
+_REBUILD = "export the database again with `python -m pipeline.export_sdk`"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """One row of `chunks` as it lies in the database; values keep whatever type SQLite holds."""
+
+    id: object
+    text: object
+    source: object
+    page: object
+    tokens: object
+    metadata: object
+    embedding: object
+
+
+def export_database(path: Path, chunks: list[Chunk], matrix: Matrix, model_id: str) -> None:
+    """Write a store's database beside `path` and move it into place.
+
+    An older store database at `path` is replaced; anything else there is left alone.
+
+    Args:
+        path: where the database goes.
+        chunks: passages in corpus order.
+        matrix: unit vectors, float32 of shape `(len(chunks), 768)`, in the same order.
+        model_id: identity of the model that made the vectors.
+
+    Raises:
+        StoreError: `path` holds something else than a store database, or one that a writer has locked.
+    """
+    if path.exists():
+        require_unlocked(path)
+    with replace_file(path) as partial, contextlib.closing(sqlite3.connect(partial)) as connection:
+        connection.executescript(f"PRAGMA journal_mode=OFF; PRAGMA page_size=4096; BEGIN; {_SCHEMA}")
+        connection.executemany("INSERT INTO metadata VALUES (?, ?)", _build_metadata(len(chunks), model_id))
+        connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", _build_rows(chunks, matrix))
+        index_fulltext(connection, chunks)
+        connection.commit()
+
+
+def index_fulltext(connection: sqlite3.Connection, chunks: list[Chunk]) -> None:
+    """Create the contentless full-text index over section and text; row ids are positions from 1."""
+    connection.execute(_FULLTEXT)
+    connection.executemany(
+        "INSERT INTO chunks_fts(rowid, section, text) VALUES (?, ?, ?)",
+        ((row, chunk.section or "", chunk.text) for row, chunk in enumerate(chunks, 1)),
+    )
+
+
+def _build_metadata(total: int, model_id: str) -> list[tuple[str, str]]:
+    return [
+        ("schema_version", SCHEMA_VERSION),
+        ("embedding_dim", str(DIMENSION)),
+        ("total_chunks", str(total)),
+        ("model_id", model_id),
+    ]
+
+
+def _build_rows(chunks: list[Chunk], matrix: Matrix) -> Iterator[tuple[object, ...]]:
+    for chunk, vector in zip(chunks, matrix, strict=True):
+        metadata = json.dumps(chunk.collect_metadata(), ensure_ascii=False, sort_keys=True)
+        blob = np.ascontiguousarray(vector, dtype=DTYPE).tobytes()
+        yield (chunk.id, chunk.text, chunk.source, chunk.page, chunk.tokens, metadata, blob)
+
+
+@contextlib.contextmanager
+def open_database(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a store's database for reading only; the file and its folder are left untouched.
+
+    Raises:
+        StoreError: no SQLite file, a journal beside it, a size that its header denies, or missing tables.
+    """
+    _check_container(path)
+    uri = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True)) as connection:
+            names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if not names >= _TABLES:
+                missing = ", ".join(sorted(_TABLES - names))
+                raise StoreError(path, f"not a store database: no table {missing}", _REBUILD)
+            yield connection
+    except sqlite3.DatabaseError as error:
+        raise StoreError(path, f"damaged database: {error}", _REBUILD) from error
+
+
+def _check_container(path: Path) -> None:
+    require_file(path)
+    with path.open("rb") as stream:
+        header = stream.read(100)
+    if not header.startswith(_MAGIC):
+        raise StoreError(path, "expected a SQLite database, got other bytes", _REBUILD)
+    page_size = int.from_bytes(header[16:18], "big")
+    expected = (65536 if page_size == 1 else page_size) * int.from_bytes(header[28:32], "big")
+    found = path.stat().st_size
+    if found != expected:
+        raise StoreError(path, f"expected {expected} bytes by its header, got {found}", _REBUILD)
+    for suffix in ("-wal", "-shm", "-journal"):
+        sidecar = path.with_name(path.name + suffix)
+        if sidecar.exists():
+            raise StoreError(sidecar, "a writer is active or died, so the database is not whole", _REBUILD)
+
+
+def require_unlocked(path: Path) -> None:
+    """Raise `StoreError` unless `path` is a store database that no one is writing to."""
+    with open_database(path):
+        pass
+    with open_for_change(path):
+        pass
+
+
+@contextlib.contextmanager
+def open_for_change(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open a store's database in one write transaction, committed when the block ends well.
+
+    Raises:
+        StoreError: it is no store database, or a writer holds it for more than two seconds.
+    """
+    with open_database(path):
+        pass
+    uri = f"file:{quote(str(path.resolve()))}?mode=rw"
+    connection = sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT_S, isolation_level=None)
+    with contextlib.closing(connection):
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            raise StoreError(path, f"cannot be written: {error}", "close whatever is using it and run again") from error
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+
+
+def load_metadata(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the metadata table as a mapping."""
+    return dict(connection.execute("SELECT key, value FROM metadata ORDER BY key"))
+
+
+def load_rows(connection: sqlite3.Connection) -> list[StoredRow]:
+    """Return every row of `chunks` in stored order, without interpretation."""
+    statement = "SELECT id, text, source, page, tokens, metadata, embedding FROM chunks ORDER BY rowid"
+    return [StoredRow(*row) for row in connection.execute(statement)]
+
+
+def load_matrix(connection: sqlite3.Connection) -> Matrix:
+    """Return the embeddings of all rows, float32 of shape `(rows, 768)`, in stored order.
+
+    Raises:
+        StoreError: a blob is not 768 little-endian float32 values.
+    """
+    blobs = [blob for (blob,) in connection.execute("SELECT embedding FROM chunks ORDER BY rowid")]
+    for row, blob in enumerate(blobs):
+        if not isinstance(blob, bytes) or len(blob) != BLOB_BYTES:
+            raise StoreError(f"chunks[{row}].embedding", f"expected {BLOB_BYTES} bytes", _REBUILD)
+    return np.frombuffer(b"".join(blobs), dtype=DTYPE).reshape(len(blobs), DIMENSION).astype(np.float32, copy=False)

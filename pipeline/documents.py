@@ -1,0 +1,137 @@
+"""Read JSON, JSON Lines, TSV and YAML strictly: no duplicate key, no NaN, no unknown field, no guessed type."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import InputError
+from pipeline.files import require_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHOWN_INPUT = 60
+
+Record = TypeVar("Record", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """A frozen record whose fields are exactly the declared ones, without type coercion."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def load_json(path: Path, record: type[Record]) -> Record:
+    """Read one JSON document as a validated record.
+
+    Raises:
+        InputError: no such file, no valid UTF-8 or JSON, a duplicate key, a number that is not finite, or a field
+            that breaks the record's schema; the message carries the field's path.
+    """
+    return _validate(str(path), _read_text(path), record)
+
+
+def load_jsonl(path: Path, record: type[Record]) -> list[Record]:
+    """Read one validated record a line; blank lines are refused. Raises `InputError` like `load_json`."""
+    lines = _read_text(path).splitlines()
+    return [_validate(f"{path}:{number}", line, record) for number, line in enumerate(lines, 1)]
+
+
+def load_tsv(path: Path, header: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """Read a tab-separated file whose first line is `header`.
+
+    Raises:
+        InputError: another header, or a row with another number of cells.
+    """
+    rows = list(csv.reader(_read_text(path).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
+    if not rows or tuple(rows[0]) != header:
+        found = rows[0] if rows else "an empty file"
+        raise InputError(f"{path}:1", f"expected the header {list(header)}, got {found}", "add the BEIR header line")
+    for number, row in enumerate(rows[1:], 2):
+        if len(row) != len(header):
+            message = f"expected {len(header)} tab-separated cells, got {len(row)}"
+            raise InputError(f"{path}:{number}", message, "mend the line")
+    return [tuple(row) for row in rows[1:]]
+
+
+def load_yaml(path: Path, record: type[Record]) -> Record:
+    """Read one YAML 1.2 document as a validated record. Raises `InputError` like `load_json`."""
+    try:
+        document = YAML(typ="safe", pure=True).load(_read_text(path))
+    except YAMLError as error:
+        raise InputError(path, f"not valid YAML: {error}", "mend the file") from error
+    return _validate_text(str(path), _dump(path, document), record)
+
+
+def _dump(path: Path, document: object) -> str:
+    try:
+        return json.dumps(document, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(path, f"not plain data: {error}", "use strings, finite numbers, lists and maps") from error
+
+
+def _read_text(path: Path) -> str:
+    require_file(path)
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"not UTF-8 at byte {error.start}", "save the file as UTF-8") from error
+
+
+def _validate(where: str, text: str, record: type[Record]) -> Record:
+    try:
+        json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise InputError(where, f"not valid JSON at {place}: {error.msg}", "mend the file") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(where, str(error), "mend the file") from error
+    return _validate_text(where, text, record)
+
+
+def _validate_text(where: str, text: str, record: type[Record]) -> Record:
+    try:
+        return record.model_validate_json(text, strict=True)
+    except ValidationError as error:
+        _refuse(where, error)
+
+
+def _refuse(where: str, error: ValidationError) -> NoReturn:
+    first, *others = error.errors(include_url=False)
+    field = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
+    message = first["msg"].replace("Input should be", "expected").removeprefix("Value error, ")
+    if first["type"] not in {"missing", "value_error"}:
+        message += f", got {json.dumps(first['input'], ensure_ascii=False, default=str)[:SHOWN_INPUT]}"
+    if others:
+        message += f" (and {len(others)} more)"
+    raise InputError(f"{where}: {field}" if field else where, message, "mend that field") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in record:
+            message = f"duplicate key {json.dumps(key, ensure_ascii=False)}"
+            raise ValueError(message)
+        record[key] = value
+    return record
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    message = f"{name} is not a JSON number"
+    raise ValueError(message)
+
+
+def _finite(literal: str) -> float:
+    value = float(literal)
+    if not math.isfinite(value):
+        message = f"{literal} is not a finite number"
+        raise ValueError(message)
+    return value

@@ -1,0 +1,45 @@
+"""`python -m pipeline.embeddings`: embed a corpus, and the questions asked of it, with one model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.chunks import load_chunks
+from pipeline.commandline import run_command
+from pipeline.encoder import load_encoder
+from pipeline.gold import load_questions
+from pipeline.provenance import write_provenance
+from pipeline.vectors import save_vectors
+
+
+def embed(
+    chunks: Annotated[Path, typer.Option(help="Corpus to embed, chunks in JSON.")],
+    output: Annotated[Path, typer.Option(help="Where the (chunks, 768) float32 .npy goes.")],
+    model: Annotated[str, typer.Option(help="Model folder, or hub id found in the local cache.")],
+    questions: Annotated[Path | None, typer.Option(help="Questions to embed with the same model, JSON Lines.")] = None,
+    questions_output: Annotated[Path | None, typer.Option(help="Where the questions' .npy goes.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Hub commit of the model, 40 hexadecimal digits.")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts per forward pass.")] = 32,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; chosen by itself when left out.")] = None,
+    *,
+    download: Annotated[bool, typer.Option("--download", help="Allow fetching the model from the hub.")] = False,
+) -> None:
+    """Write unit vectors in chunk order as C-order little-endian float32, with their provenance beside them."""
+    if (questions is None) != (questions_output is None):
+        message = "--questions and --questions-output go together"
+        raise typer.BadParameter(message)
+    corpus = load_chunks(chunks)
+    asked = load_questions(questions) if questions else []
+    encoder = load_encoder(model, revision=revision, device=device, batch_size=batch_size, download=download)
+    save_vectors(output, encoder.encode_documents(corpus.chunks))
+    write_provenance(output, chunks, "passages", encoder.identity)
+    if questions and questions_output:
+        save_vectors(questions_output, encoder.encode_questions([question.text for question in asked]))
+        write_provenance(questions_output, questions, "questions", encoder.identity)
+
+
+if __name__ == "__main__":
+    run_command(embed)

@@ -1,0 +1,133 @@
+"""Turn passages and questions into unit vectors with a sentence-transformers model and EmbeddingGemma's prompts."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+from pipeline.commandline import make_progress
+from pipeline.documents import Strict
+from pipeline.errors import ModelError
+from pipeline.model_folder import compute_weights_digest, find_model
+from pipeline.vectors import DIMENSION, Matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from sentence_transformers import SentenceTransformer
+
+    from pipeline.chunks import Chunk
+
+DOCUMENT_PROMPT = "title: {title} | text: {text}"
+QUESTION_PROMPT = "task: search result | query: {text}"
+NO_TITLE = "none"
+
+
+class ModelIdentity(Strict):
+    """Which model made a set of vectors: enough to recompute them, never only a label."""
+
+    model_id: str
+    revision: str | None
+    weights_sha256: str
+    dimension: int
+    document_prompt: str
+    question_prompt: str
+
+
+class Encoder:
+    """A loaded model with its identity; float32 throughout, because float16 gives NaN with Gemma 3."""
+
+    def __init__(self, model: SentenceTransformer, identity: ModelIdentity, batch_size: int) -> None:
+        """Wrap a model whose output has been checked to be 768-dimensional."""
+        self._model = model
+        self._batch_size = batch_size
+        self.identity = identity
+
+    def encode_documents(self, chunks: Sequence[Chunk]) -> Matrix:
+        """Return unit vectors of passages, float32 `(len(chunks), 768)`, with the section as title."""
+        return self._encode("passages", [format_document(chunk) for chunk in chunks])
+
+    def encode_questions(self, questions: Sequence[str]) -> Matrix:
+        """Return unit vectors of questions, float32 `(len(questions), 768)`."""
+        return self._encode("questions", [QUESTION_PROMPT.format(text=text) for text in questions])
+
+    def _encode(self, what: str, texts: list[str]) -> Matrix:
+        import numpy as np
+
+        order = sorted(range(len(texts)), key=lambda index: (len(texts[index]), index))
+        vectors = np.empty((len(texts), DIMENSION), dtype=np.float32)
+        with make_progress() as progress:
+            task = progress.add_task(f"embedding {what}", total=len(texts))
+            for start in range(0, len(order), self._batch_size):
+                batch = order[start : start + self._batch_size]
+                vectors[batch] = self._model.encode(
+                    [texts[index] for index in batch],
+                    batch_size=len(batch),
+                    normalize_embeddings=True,
+                    show_progress_bar=False,
+                )
+                progress.advance(task, len(batch))
+        return vectors
+
+
+def format_document(chunk: Chunk) -> str:
+    """Return the text that is embedded for a passage."""
+    return DOCUMENT_PROMPT.format(title=chunk.section or NO_TITLE, text=chunk.text)
+
+
+def load_encoder(
+    model: str, *, revision: str | None = None, device: str | None = None, batch_size: int = 32, download: bool = False
+) -> Encoder:
+    """Load a model by folder or hub id.
+
+    Raises:
+        ModelError: the model cannot be found, is unsafe, or does not give 768 dimensions.
+    """
+    folder = find_model(model, revision, download=download)
+    transformer = load_transformer(folder.path, device=device)
+    identity = ModelIdentity(
+        model_id=folder.source.model_id,
+        revision=folder.source.revision,
+        weights_sha256=compute_weights_digest(folder.path),
+        dimension=DIMENSION,
+        document_prompt=DOCUMENT_PROMPT,
+        question_prompt=QUESTION_PROMPT,
+    )
+    return Encoder(transformer, identity, batch_size)
+
+
+def load_transformer(folder: Path, *, device: str | None = None, **model_kwargs: Any) -> SentenceTransformer:
+    """Load the sentence-transformers model of a checked folder in float32, offline and without remote code.
+
+    Raises:
+        ModelError: the folder cannot be loaded or its output is not 768-dimensional.
+    """
+    quieten_libraries()
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    try:
+        transformer = SentenceTransformer(
+            str(folder), device=device, local_files_only=True, model_kwargs={"dtype": torch.float32, **model_kwargs}
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ModelError(folder, f"cannot be loaded: {reason}", "fetch or train the model again") from error
+    dimension = transformer.get_embedding_dimension()
+    if dimension != DIMENSION:
+        raise ModelError(folder, f"expected {DIMENSION} dimensions, got {dimension}", "use a 768-D model")
+    return transformer
+
+
+def quieten_libraries() -> None:
+    """Keep model libraries offline, free of telemetry and silent below errors."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for name in ("sentence_transformers", "transformers", "bitsandbytes", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()

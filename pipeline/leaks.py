@@ -1,0 +1,53 @@
+"""Find training questions that give a gold question away: equal after normalisation, or nearly so."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from rapidfuzz import fuzz, process
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NEAR_DUPLICATE = 90.0
+
+_NOT_WORD = re.compile(r"[\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A training question that is (nearly) a gold question; `similarity` in percent."""
+
+    gold: str
+    training: str
+    similarity: float
+
+
+def normalise_question(text: str) -> str:
+    """Return a question without case, accents, punctuation and repeated spaces."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    bare = "".join(character for character in decomposed if not unicodedata.combining(character))
+    return _NOT_WORD.sub(" ", bare).strip()
+
+
+def find_leaks(gold: Sequence[str], training: Sequence[str]) -> list[Leak]:
+    """Compare every gold question with every training question, whatever the order of their words.
+
+    The similarity is the normalised insertion–deletion similarity of the sorted words (RapidFuzz `token_sort_ratio`);
+    90 and more counts as a near-duplicate. Questions against corpus text is not a leak and is not looked at.
+    """
+    if not gold or not training:
+        return []
+    table = process.cdist(
+        [normalise_question(text) for text in gold],
+        [normalise_question(text) for text in training],
+        scorer=fuzz.token_sort_ratio,
+        score_cutoff=NEAR_DUPLICATE,
+        dtype=np.float32,
+        workers=-1,
+    )
+    return [Leak(gold[row], training[column], float(table[row, column])) for row, column in np.argwhere(table > 0)]

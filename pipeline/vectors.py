@@ -1,0 +1,130 @@
+"""Read and write matrices of embeddings as `.npy` files, without ever unpickling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.errors import InputError
+from pipeline.files import replace_file, require_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Matrix = npt.NDArray[np.float32]
+
+DIMENSION = 768
+DTYPE = "<f4"
+NORM_TOLERANCE = 1e-3
+MAX_HEADER_BYTES = 10_000
+MATRIX_RANK = 2
+
+_MAGIC = b"\x93NUMPY"
+_REBUILD = "build the file again with `python -m pipeline.embeddings`"
+
+
+@dataclass(frozen=True, slots=True)
+class VectorHeader:
+    """What a `.npy` file says of itself.
+
+    Attributes:
+        shape: the array's shape; dtype: numpy's type string, `<f4` for little-endian float32;
+        fortran_order: whether columns are contiguous; offset: bytes before the data.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    fortran_order: bool
+    offset: int
+
+
+def load_header(path: Path) -> VectorHeader:
+    """Read a `.npy` header and hold it against the file's size, before anything is allocated.
+
+    Raises:
+        InputError: the file is missing, is no `.npy`, holds pickled objects, or is shorter or longer than it says.
+    """
+    require_file(path)
+    with path.open("rb") as stream:
+        if stream.read(len(_MAGIC)) != _MAGIC:
+            raise InputError(path, "expected a NumPy .npy file, got other bytes (a pointer or archive?)", _REBUILD)
+        stream.seek(0)
+        try:
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, fortran_order, dtype = read(stream, max_header_size=MAX_HEADER_BYTES)
+        except ValueError as error:
+            raise InputError(path, f"unreadable .npy header: {error}", _REBUILD) from error
+        offset = stream.tell()
+    if dtype.hasobject:
+        raise InputError(path, "holds pickled objects, which are never loaded", _REBUILD)
+    header = VectorHeader(shape, dtype.str, fortran_order, offset)
+    _check_size(path, header, dtype.itemsize)
+    return header
+
+
+def _check_size(path: Path, header: VectorHeader, itemsize: int) -> None:
+    expected = header.offset + itemsize * int(np.prod(header.shape, dtype=object))
+    found = path.stat().st_size
+    if found != expected:
+        what = "truncated" if found < expected else "longer than its header says"
+        raise InputError(path, f"{what}: expected {expected} bytes for {header.shape}, got {found}", _REBUILD)
+
+
+def find_header_fault(header: VectorHeader, rows: int | None) -> str | None:
+    """Return why a header is not that of a C-order `<f4` matrix of `rows` × 768, or None."""
+    if header.dtype != DTYPE:
+        return f"expected dtype {DTYPE} (little-endian float32), got {header.dtype}"
+    if len(header.shape) != MATRIX_RANK or header.shape[1] != DIMENSION:
+        return f"expected {DIMENSION} dimensions, got shape {header.shape}"
+    if header.fortran_order:
+        return "expected C order, got Fortran order"
+    if rows is not None and header.shape[0] != rows:
+        return f"expected {rows} rows, got {header.shape[0]}"
+    return None
+
+
+def find_value_fault(matrix: Matrix) -> str | None:
+    """Return the first row that is not finite or not of unit length within 1e-3, or None."""
+    norms = np.linalg.norm(matrix.astype(np.float64), axis=1)
+    wrong = np.flatnonzero(~(np.abs(norms - 1.0) <= NORM_TOLERANCE))
+    if not wrong.size:
+        return None
+    row = int(wrong[0])
+    if not np.isfinite(matrix[row]).all():
+        return f"row {row} holds NaN or infinity ({wrong.size} rows are not unit vectors)"
+    return f"row {row} has length {norms[row]:.4f}, expected 1 ± {NORM_TOLERANCE} ({wrong.size} such rows)"
+
+
+def load_vectors(path: Path, rows: int | None = None) -> Matrix:
+    """Load a float32 matrix of shape `(rows, 768)` whose rows are unit vectors.
+
+    Raises:
+        InputError: header or values are not what a store's matrix must be; says which and where.
+    """
+    header = load_header(path)
+    fault = find_header_fault(header, rows)
+    if fault is None:
+        matrix = np.load(path, allow_pickle=False)
+        fault = find_value_fault(matrix)
+    if fault is not None:
+        raise InputError(path, fault, _REBUILD)
+    return np.asarray(matrix, dtype=np.float32)
+
+
+def save_vectors(path: Path, matrix: Matrix) -> None:
+    """Write a `(rows, 768)` matrix of unit vectors as C-order `<f4`, atomically.
+
+    Raises:
+        InputError: the matrix is not what a store's matrix must be; nothing is written.
+    """
+    if matrix.ndim != MATRIX_RANK or matrix.shape[1] != DIMENSION:
+        raise InputError(path, f"expected {DIMENSION} dimensions, got shape {matrix.shape}", "use a 768-D model")
+    fault = find_value_fault(matrix)
+    if fault is not None:
+        raise InputError(path, fault, "the model's output cannot be stored; check its precision (never float16)")
+    with replace_file(path) as partial, partial.open("wb") as stream:
+        np.lib.format.write_array(stream, np.ascontiguousarray(matrix, dtype=DTYPE), version=(1, 0), allow_pickle=False)

@@ -1,0 +1,1 @@
+"""Judge embedding stores: collect evidence, check it against the policy, decide, record, render."""

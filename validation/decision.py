@@ -1,0 +1,64 @@
+"""The verdict: a pure function of declared and executed checks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from validation.outcomes import Check, Decision, Outcome, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Key = tuple[str, str]
+
+
+def complete_ledger(declared: Iterable[Key], executed: Sequence[Check]) -> list[Check]:
+    """Return one check for every declared one, in declared order; what did not report exactly once is an ERROR."""
+    declared = list(declared)
+    counts = Counter(check.key for check in executed)
+    by_key = {check.key: check for check in executed}
+    ledger = [_settle(key, counts[key], by_key) for key in declared]
+    known = set(declared)
+    ledger += [
+        Check(check.id, check.subject, Outcome.ERROR, detail="reported without being declared")
+        for check in executed
+        if check.key not in known
+    ]
+    return ledger
+
+
+def _settle(key: Key, count: int, by_key: dict[Key, Check]) -> Check:
+    if count == 1:
+        return by_key[key]
+    return Check(*key, Outcome.ERROR, detail="did not report" if count == 0 else f"reported {count} times")
+
+
+def decide(ledger: Sequence[Check], *, protects_base: bool) -> Decision:
+    """Decide from a complete ledger.
+
+    A base store that does not hold is HALT when it is the fallback (`protects_base`). Else any ERROR that is not
+    merely the consequence of a FAIL, and an empty ledger, are NOT_EVALUATED; any FAIL or INCONCLUSIVE is KEEP; only
+    a ledger in which every check passed is RELEASE.
+    """
+    open_checks = [check for check in ledger if check.outcome is not Outcome.PASS]
+    failed = {check.id for check in ledger if check.outcome is Outcome.FAIL}
+    base = [check for check in open_checks if _concerns_base(check)]
+    errors = [check for check in open_checks if check.outcome is Outcome.ERROR and check.blocked_by not in failed]
+    if protects_base and base:
+        return Decision(Verdict.HALT, _list_reasons(base))
+    if not ledger or errors:
+        return Decision(Verdict.NOT_EVALUATED, _list_reasons(errors) or ("no check was declared",))
+    if open_checks:
+        return Decision(Verdict.KEEP, _list_reasons(open_checks))
+    return Decision(Verdict.RELEASE, (f"all {len(ledger)} required checks passed",))
+
+
+def _concerns_base(check: Check) -> bool:
+    return check.subject.split("/")[0] == "base"
+
+
+def _list_reasons(checks: Sequence[Check]) -> tuple[str, ...]:
+    order = [Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE]
+    ranked = sorted(checks, key=lambda check: order.index(check.outcome))
+    return tuple(f"{check.id} {check.subject}: {check.outcome.value}, {check.detail}" for check in ranked)

@@ -1,0 +1,119 @@
+"""Run the Great Expectations suites of `expectations/suites/` over the evidence and turn results into checks."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+os.environ["GX_ANALYTICS_ENABLED"] = "false"
+
+import great_expectations as gx
+from great_expectations.core.expectation_suite import ExpectationSuite
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from pydantic import ConfigDict
+
+from pipeline.documents import Strict, load_json
+from validation.outcomes import Check, Outcome
+from validation.policy import EXPECTATIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+    from great_expectations.core.expectation_validation_result import ExpectationValidationResult
+
+    from validation.policy import Limits
+
+SHOWN_VALUES = 3
+
+
+class SuiteFile(Strict):
+    """A suite as Great Expectations stores it; each expectation names the check that it serves."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    expectations: list[dict[str, Any]]
+    meta: dict[str, Any]
+
+
+class ExpectationRunner:
+    """Runs suites in one ephemeral context, without analytics and progress bars."""
+
+    def __init__(self) -> None:
+        """Open the context and load every suite."""
+        self._context = gx.get_context(mode="ephemeral")
+        self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        self._assets = self._context.data_sources.add_pandas("evidence")
+        paths = sorted((EXPECTATIONS / "suites").glob("*.json"))
+        self._suites = {path.stem: load_json(path, SuiteFile) for path in paths}
+
+    def run(self, suite: str, subject: str, frame: pd.DataFrame, parameters: dict[str, Any]) -> list[Check]:
+        """Validate a table and return one check for each check id that the suite serves.
+
+        A check passes when all its expectations hold; an expectation that raised makes it ERROR.
+        """
+        asset = self._assets.add_dataframe_asset(f"{suite}:{subject}")
+        batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
+        definition = self._suites[suite].model_dump()
+        report = batch.validate(ExpectationSuite(**definition), expectation_parameters=parameters)
+        by_check: dict[str, list[ExpectationValidationResult]] = {}
+        for result in report.results:
+            by_check.setdefault(result.expectation_config.meta["check"], []).append(result)
+        return [_merge_results(check, subject, results, len(frame)) for check, results in sorted(by_check.items())]
+
+
+def list_parameters(limits: Limits, *, rows: int, model_id: str, corpora: Iterable[str]) -> dict[str, Any]:
+    """Return the values that suites refer to by `$PARAMETER`."""
+    return {
+        "total": rows,
+        "rows": rows,
+        "corpora": list(corpora),
+        "dimensions": [limits.dimension],
+        "norm_min": 1 - limits.norm_tolerance,
+        "norm_max": 1 + limits.norm_tolerance,
+        "distinct_texts_min": float(limits.distinct_texts_min),
+        "distinct_vectors_min": float(limits.distinct_vectors_min),
+        "dimension_texts": [str(limits.dimension)],
+        "total_texts": [str(rows)],
+        "model_ids": [model_id],
+    }
+
+
+def _merge_results(check: str, subject: str, results: list[ExpectationValidationResult], rows: int) -> Check:
+    raised = next((result for result in results if result.exception_info.get("raised_exception")), None)
+    if raised is not None:
+        message = raised.exception_info.get("exception_message")
+        return Check(check, subject, Outcome.ERROR, n=rows, detail=f"the expectation raised: {message}")
+    failed = next((result for result in results if not result.success), None)
+    shown = failed or results[-1]
+    return Check(
+        id=check,
+        subject=subject,
+        outcome=Outcome.FAIL if failed else Outcome.PASS,
+        observed=_observe(shown),
+        limit=_describe_limit(shown),
+        n=rows,
+        detail=_explain(failed) if failed else None,
+    )
+
+
+def _observe(result: ExpectationValidationResult) -> Any:
+    if "observed_value" in result.result:
+        return result.result["observed_value"]
+    return {"unexpected": result.result.get("unexpected_count")}
+
+
+def _describe_limit(result: ExpectationValidationResult) -> dict[str, Any]:
+    kwargs = result.expectation_config.kwargs
+    return {name: kwargs[name] for name in sorted(kwargs) if name not in {"batch_id", "column"}}
+
+
+def _explain(result: ExpectationValidationResult) -> str:
+    column = result.expectation_config.kwargs.get("column", "table")
+    if "observed_value" in result.result:
+        return f"{column}: observed {result.result['observed_value']}"
+    rows = result.result.get("partial_unexpected_index_list") or []
+    values = result.result.get("partial_unexpected_list") or []
+    places = ", ".join(f"row {row}: {value!r}" for row, value in list(zip(rows, values, strict=False))[:SHOWN_VALUES])
+    return f"{column}: {result.result.get('unexpected_count')} of {result.result.get('element_count')} rows ({places})"

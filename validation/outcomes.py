@@ -1,0 +1,75 @@
+"""The words in which evidence is judged: outcomes, intervals, checks and decisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+
+class Outcome(str, Enum):
+    """What a check says. INCONCLUSIVE exists only where an interval decides; ERROR means not evaluated."""
+
+    PASS = "PASS"  # noqa: S105 - an outcome, not a password
+    FAIL = "FAIL"
+    INCONCLUSIVE = "INCONCLUSIVE"
+    ERROR = "ERROR"
+
+
+class Verdict(str, Enum):
+    """What is decided about a candidate."""
+
+    RELEASE = "RELEASE"
+    KEEP = "KEEP"
+    NOT_EVALUATED = "NOT_EVALUATED"
+    HALT = "HALT"
+
+    @property
+    def exit_code(self) -> int:
+        """The process exit code that stands for this verdict."""
+        return {"RELEASE": 0, "KEEP": 20, "NOT_EVALUATED": 30, "HALT": 40}[self.value]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval of a mean paired difference; both bounds are one-sided at `level`."""
+
+    lower: float
+    upper: float
+    level: float
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check of one subject.
+
+    Attributes:
+        id: stable identifier, declared in `expectations/checks.yaml`.
+        subject: what was looked at, such as `qlora/fr`.
+        observed: what was found; limit: what it was held against; n: on how many items.
+        detail: why, when the outcome is not PASS.
+        blocked_by: the failed check for want of which this one could not be evaluated.
+    """
+
+    id: str
+    subject: str
+    outcome: Outcome
+    observed: Any = None
+    limit: Any = None
+    n: int | None = None
+    interval: Interval | None = None
+    detail: str | None = None
+    blocked_by: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Identifier and subject, by which the ledger knows a check."""
+        return (self.id, self.subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with its reasons, the most serious first."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]

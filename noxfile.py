@@ -44,9 +44,7 @@ def run_python(session: nox.Session, *arguments: str, success_codes: tuple[int, 
     """Run the shared environment's Python from the root of the project."""
     environment = prepare(session)
     session.chdir(ROOT)
-    session.run(
-        str(SCRIPTS / "python"), *arguments, env=environment, external=True, success_codes=list(success_codes)
-    )
+    session.run(str(SCRIPTS / "python"), *arguments, env=environment, external=True, success_codes=list(success_codes))
 
 
 @nox.session(default=False)

@@ -99,9 +99,13 @@ def render_triplets(questions: list[ResolvedQuestion], chunks: ChunkFile) -> str
         for question in questions:
             positive = chunks.chunks[question.relevant[0]]
             ranked = [chunks.chunks[row] for row in rank_fulltext(connection, question.source.question, NEGATIVE_DEPTH)]
-            others = [chunk for chunk in ranked if chunk.parent_id != positive.parent_id and chunk.text != positive.text]
+            others = [
+                chunk for chunk in ranked if chunk.parent_id != positive.parent_id and chunk.text != positive.text
+            ]
             if not others:
-                raise InputError(question.id, "no other passage shares a word with this question", "reword the question")
+                raise InputError(
+                    question.id, "no other passage shares a word with this question", "reword the question"
+                )
             negative = others[min(NEGATIVE_RANK, len(others)) - 1]
             row = {"anchor": question.source.question, "positive": positive.text, "negative": negative.text}
             output.write(_to_line(row))

@@ -59,7 +59,8 @@ def build_encoder(chunks: Sequence[Chunk], settings: EmbeddedModel, scratch: Pat
     network = _build_network(vectors, settings)
     network.save_pretrained(scratch)
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, **dict(zip(("pad_token", "eos_token", "bos_token", "unk_token"), SPECIAL_TOKENS, strict=True))
+        tokenizer_object=tokenizer,
+        **dict(zip(("pad_token", "eos_token", "bos_token", "unk_token"), SPECIAL_TOKENS, strict=True)),
     ).save_pretrained(scratch)
     return SentenceTransformer(
         modules=[

@@ -14,7 +14,14 @@ from pipeline.documents import Strict, load_jsonl
 from pipeline.encoder import DOCUMENT_PROMPT, NO_TITLE, QUESTION_PROMPT, quieten_libraries
 from pipeline.errors import InputError, ModelError
 from pipeline.files import compute_sha256, replace_folder, write_json
-from pipeline.model_folder import IDENTITY_FILE, TRAINING_FILE, ModelFolder, ModelSource, compute_weights_digest, find_model
+from pipeline.model_folder import (
+    IDENTITY_FILE,
+    TRAINING_FILE,
+    ModelFolder,
+    ModelSource,
+    compute_weights_digest,
+    find_model,
+)
 from pipeline.params import BASE_MODEL, FineTuning, load_params
 
 if TYPE_CHECKING:
@@ -34,7 +41,9 @@ class Triplet(Strict):
 def finetune(
     triplets: Annotated[Path, typer.Option(help="Training triplets (anchor, positive, negative), JSON Lines.")],
     output: Annotated[Path, typer.Option(help="Folder of the merged model; replaced when it exists.")],
-    model: Annotated[str | None, typer.Option(help="Parent: a folder or hub id; default is the built base model.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Parent: a folder or hub id; default is the built base model.")
+    ] = None,
     revision: Annotated[str | None, typer.Option(help="Hub commit of the parent.")] = None,
     model_id: Annotated[str | None, typer.Option(help="Identity of the result; default from params.yaml.")] = None,
     chunks: Annotated[
@@ -115,7 +124,9 @@ def _find_parent(model: str | None, revision: str | None, settings: FineTuning, 
     if settings.parent is not None:
         return find_model(settings.parent.model, settings.parent.revision, download=download)
     if not BASE_MODEL.is_dir():
-        raise ModelError(BASE_MODEL, "there is no base model yet", "build it with `dvc repro base_model`, or give --model")
+        raise ModelError(
+            BASE_MODEL, "there is no base model yet", "build it with `dvc repro base_model`, or give --model"
+        )
     return find_model(str(BASE_MODEL))
 
 

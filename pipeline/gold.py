@@ -77,5 +77,7 @@ def load_gold(questions_path: Path, qrels_path: Path, chunks: ChunkFile) -> Gold
     for number, question in enumerate(questions, 1):
         if not relevant[question.id]:
             where = f"{questions_path}:{number}"
-            raise InputError(where, f"question {question.id!r} has no relevant chunk in {qrels_path.name}", "add a qrel")
+            raise InputError(
+                where, f"question {question.id!r} has no relevant chunk in {qrels_path.name}", "add a qrel"
+            )
     return GoldSet(tuple(questions), tuple(tuple(sorted(relevant[question.id])) for question in questions))

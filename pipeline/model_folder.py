@@ -86,7 +86,10 @@ def _find_in_hub(model: str, revision: str | None, *, download: bool) -> Path:
 
     try:
         folder = snapshot_download(
-            model, revision=revision, local_files_only=not download, allow_patterns=["*.json", "*.safetensors", "*.model"]
+            model,
+            revision=revision,
+            local_files_only=not download,
+            allow_patterns=["*.json", "*.safetensors", "*.model"],
         )
     except (LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         remedy = "run with --download after accepting its licence, or give a folder"

@@ -120,7 +120,10 @@ class Params(Strict):
         if [corpus.role for corpus in self.corpora].count("primary") != 1:
             message = "corpora: expected exactly one with role primary"
             raise ValueError(message)
-        for field, names in (("corpora", [c.name for c in self.corpora]), ("candidates", [c.name for c in self.candidates])):
+        for field, names in (
+            ("corpora", [c.name for c in self.corpora]),
+            ("candidates", [c.name for c in self.candidates]),
+        ):
             if len(set(names)) != len(names):
                 message = f"{field}: a name is used twice"
                 raise ValueError(message)

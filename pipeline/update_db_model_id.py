@@ -53,7 +53,10 @@ def write_label(db: Path, model_id: str, reason: str | None) -> None:
             remedy = "use --relabel --reason TEXT if the label is wrong; other vectors need a new export"
             raise StoreError(db, f"model_id: already {present!r}", remedy)
         if present is not None:
-            history = [*json.loads(metadata.get(RELABEL_KEY, "[]")), {"from": present, "to": model_id, "reason": reason}]
+            history = [
+                *json.loads(metadata.get(RELABEL_KEY, "[]")),
+                {"from": present, "to": model_id, "reason": reason},
+            ]
             record = json.dumps(history, ensure_ascii=False)
             connection.execute("INSERT OR REPLACE INTO metadata VALUES (?, ?)", (RELABEL_KEY, record))
         connection.execute("INSERT OR REPLACE INTO metadata VALUES ('model_id', ?)", (model_id,))

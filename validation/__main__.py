@@ -45,7 +45,9 @@ def gate(
     rulebook = load_rulebook(policy)
     if base and candidate and chunks and questions and qrels:
         requests = [
-            CorpusRequest(chunks, questions, qrels, {"base": base, "qlora": candidate}, primary=True, total=None, model_ids=None)
+            CorpusRequest(
+                chunks, questions, qrels, {"base": base, "qlora": candidate}, primary=True, total=None, model_ids=None
+            )
         ]
         rules, name = rulebook.policy.comparison, "comparison"
     else:

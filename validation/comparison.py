@@ -122,7 +122,9 @@ def _describe_side(name: str, values: Values, ranks: Ranks) -> dict[str, object]
 
 
 def _rank_store(store: StoreEvidence, relevant: Sequence[Sequence[int]]) -> Ranks:
-    questions, passages = (vectors.values.astype("float32", copy=False) for vectors in (store.questions, store.passages))
+    questions, passages = (
+        vectors.values.astype("float32", copy=False) for vectors in (store.questions, store.passages)
+    )
     return rank_relevant(questions, passages, relevant)
 
 

@@ -37,7 +37,9 @@ def build_vector_frame(vectors: VectorEvidence) -> pd.DataFrame:
 def build_database_frame(store: StoreEvidence, chunks: ChunkFile) -> pd.DataFrame:
     """Return one row a database row: whether id, text fields and blob are those of the chunk at that position."""
     values = store.passages.values
-    expected = [(chunk, values[row].tobytes() if row < len(values) else None) for row, chunk in enumerate(chunks.chunks)]
+    expected = [
+        (chunk, values[row].tobytes() if row < len(values) else None) for row, chunk in enumerate(chunks.chunks)
+    ]
     records: list[dict[str, Any]] = []
     for row, stored in enumerate(store.rows):
         chunk, blob = expected[row] if row < len(expected) else (None, None)

@@ -43,7 +43,9 @@ def _render_verdict(record: dict[str, Any]) -> Panel:
         body.append(f"\n• {reason}")
     if len(reasons) > SHOWN_REASONS:
         body.append(f"\n… and {len(reasons) - SHOWN_REASONS} more")
-    return Panel(body, title=Text(f" {verdict} ", style=f"bold reverse {COLOURS[verdict]}"), border_style=COLOURS[verdict])
+    return Panel(
+        body, title=Text(f" {verdict} ", style=f"bold reverse {COLOURS[verdict]}"), border_style=COLOURS[verdict]
+    )
 
 
 def _render_retrieval(corpus: str, metrics: dict[str, Any]) -> Table:

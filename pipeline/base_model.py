@@ -1,4 +1,4 @@
-"""`python -m pipeline.base_model`: put the active profile's base model into a folder, built or taken from the hub cache."""
+"""`python -m pipeline.base_model`: put the profile's base model into a folder, built or taken from the hub cache."""
 
 from __future__ import annotations
 

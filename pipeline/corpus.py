@@ -1,4 +1,4 @@
-"""`python -m pipeline.corpus`: build chunks, gold set and training triplets from the sources, or check that they match."""
+"""`python -m pipeline.corpus`: build chunks, gold set and training triplets from the sources, or compare them."""
 
 from __future__ import annotations
 

@@ -40,6 +40,7 @@ HEADS = 2
 DENSE_WIDTH = 1024
 BRANCH_SCALE = 0.05
 MIN_SENTENCE_WORDS = 4
+HEADING_SHARE = 0.5
 
 _SENTENCE_END = re.compile(r"(?<=[.!?;:])\s+|\n+")
 
@@ -119,21 +120,31 @@ def compute_token_vectors(
     matrix = weigh.fit_transform(texts)
     svd = TruncatedSVD(n_components=settings.hidden_size, random_state=settings.seed).fit(matrix)
     vectors = weigh.idf_[:, None] * svd.components_.T
-    return vectors / (vectors**2).sum(axis=1).mean() ** 0.5
+    scaled: npt.NDArray[np.float64] = vectors / (vectors**2).sum(axis=1).mean() ** 0.5
+    return scaled
 
 
 def build_pairs(chunks: Sequence[Chunk], settings: EmbeddedModel) -> dict[str, list[str]]:
-    """Draw prompted pairs for the given number of steps: a sentence as question, the rest of its chunk as passage."""
+    """Draw prompted pairs for the given number of steps, half of each kind, without any question that people asked.
+
+    Either a sentence stands for the question and the rest of its chunk for the passage, or the section's heading
+    stands for the question and the untitled chunk for the passage.
+    """
     draw = random.Random(settings.seed)  # noqa: S311 - sampling, not a secret
     split = [(chunk, sentences) for chunk in chunks if len(sentences := _split_sentences(chunk.text)) > 1]
-    anchors, positives = [], []
+    anchors: list[str] = []
+    positives: list[str] = []
     while len(anchors) < settings.steps * settings.batch_size:
         draw.shuffle(split)
         for chunk, sentences in split:
-            held_out = draw.randrange(len(sentences))
-            rest = " ".join(sentences[:held_out] + sentences[held_out + 1 :])
-            anchors.append(QUESTION_PROMPT.format(text=sentences[held_out]))
-            positives.append(DOCUMENT_PROMPT.format(title=chunk.section or NO_TITLE, text=rest))
+            if chunk.section and draw.random() < HEADING_SHARE:
+                question, title, text = chunk.section, NO_TITLE, chunk.text
+            else:
+                held_out = draw.randrange(len(sentences))
+                question = sentences[held_out]
+                title, text = chunk.section or NO_TITLE, " ".join(sentences[:held_out] + sentences[held_out + 1 :])
+            anchors.append(QUESTION_PROMPT.format(text=question))
+            positives.append(DOCUMENT_PROMPT.format(title=title, text=text))
     return {"anchor": anchors, "positive": positives}
 
 
@@ -147,7 +158,7 @@ def _build_network(vectors: npt.NDArray[np.float64], settings: EmbeddedModel) ->
         Gemma3TextConfig(
             vocab_size=len(vectors),
             hidden_size=settings.hidden_size,
-            intermediate_size=2 * settings.hidden_size,
+            intermediate_size=settings.hidden_size,
             num_hidden_layers=layers,
             layer_types=["sliding_attention"] * (layers - 1) + ["full_attention"],
             num_attention_heads=HEADS,

@@ -23,7 +23,7 @@ class Question(Strict):
 
     id: Annotated[str, Field(alias="_id", min_length=1)]
     text: Annotated[str, Field(min_length=1)]
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

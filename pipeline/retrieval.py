@@ -49,7 +49,7 @@ def build_match(question: str) -> str:
 
 
 def rank_fulltext(connection: sqlite3.Connection, question: str, depth: int) -> Ranking:
-    """Return the positions of the best passages by BM25 over section and text, best first; may be fewer than `depth`."""
+    """Return the positions of the best passages by BM25 over section and text, best first; at most `depth`."""
     match = build_match(question)
     if not match:
         return np.empty(0, dtype=np.int64)

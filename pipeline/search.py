@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FUSION_DEPTH = 100
 
 
-class Mode(str, Enum):
+class Mode(StrEnum):
     """How passages are ranked."""
 
     cosine = "cosine"

@@ -10,8 +10,8 @@ from rich.console import Console
 
 from pipeline.commandline import run_app
 from pipeline.params import BUILD, PROJECT_ROOT, Params, load_params
-from validation.policy import EXPECTATIONS, load_rulebook
 from validation.gate import ROLES, CorpusRequest, judge
+from validation.policy import EXPECTATIONS, load_rulebook
 from validation.record import build_record, write_record
 from validation.render import show_decision
 
@@ -55,9 +55,7 @@ def gate(
         rules, name = rulebook.policy.release, "release"
     console = Console(stderr=True)
     with console.status("gate") as status:
-        judgement = judge(
-            requests, rulebook.policy, rules, for_release=name == "release", announce=lambda what: status.update(what)
-        )
+        judgement = judge(requests, rulebook.policy, rules, for_release=name == "release", announce=status.update)
     record = build_record(judgement, rulebook, name)
     path = write_record(record, output)
     show_decision(record, str(path))

@@ -14,7 +14,10 @@ Key = tuple[str, str]
 
 
 def complete_ledger(declared: Iterable[Key], executed: Sequence[Check]) -> list[Check]:
-    """Return one check for every declared one, in declared order; what did not report exactly once is an ERROR."""
+    """Return one check for every declared one, in declared order; what did not report exactly once is an ERROR.
+
+    Where an integrity check (`INT…`) of the same subject did not pass, the missing check names it as the cause.
+    """
     declared = list(declared)
     counts = Counter(check.key for check in executed)
     by_key = {check.key: check for check in executed}
@@ -31,7 +34,23 @@ def complete_ledger(declared: Iterable[Key], executed: Sequence[Check]) -> list[
 def _settle(key: Key, count: int, by_key: dict[Key, Check]) -> Check:
     if count == 1:
         return by_key[key]
+    cause = next((check for check in by_key.values() if _stands_before(check, key)), None)
+    if count == 0 and cause is not None:
+        return block(key, cause)
     return Check(*key, Outcome.ERROR, detail="did not report" if count == 0 else f"reported {count} times")
+
+
+def block(key: Key, cause: Check) -> Check:
+    """Return the check that could not be evaluated because another one did not pass."""
+    detail = f"not evaluated, because {cause.id} {cause.subject} did not pass"
+    return Check(*key, Outcome.ERROR, detail=detail, blocked_by=cause.id)
+
+
+def _stands_before(check: Check, key: Key) -> bool:
+    """Whether an open integrity check concerns the subject of `key`: the store itself, a part of it, or its corpus."""
+    subject = key[1]
+    related = subject.startswith(check.subject) or check.subject.endswith(f"/{subject}")
+    return check.id.startswith("INT") and check.outcome is not Outcome.PASS and related
 
 
 def decide(ledger: Sequence[Check], *, protects_base: bool) -> Decision:
@@ -60,5 +79,6 @@ def _concerns_base(check: Check) -> bool:
 
 def _list_reasons(checks: Sequence[Check]) -> tuple[str, ...]:
     order = [Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE]
-    ranked = sorted(checks, key=lambda check: order.index(check.outcome))
+    causes = [check for check in checks if check.blocked_by is None] or checks
+    ranked = sorted(causes, key=lambda check: order.index(check.outcome))
     return tuple(f"{check.id} {check.subject}: {check.outcome.value}, {check.detail}" for check in ranked)

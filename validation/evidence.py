@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pipeline.chunks import ChunkFile
     from pipeline.gold import GoldSet
+    from pipeline.params import CandidateName
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class VectorEvidence:
 class StoreEvidence:
     """Everything read from a store whose bytes are those of its manifest."""
 
-    role: str
+    role: CandidateName
     subject: str
     folder: Path
     manifest: Manifest
@@ -60,7 +61,9 @@ class StoreEvidence:
     rows: list[StoredRow]
 
 
-def collect_store(role: str, folder: Path, corpus: CorpusEvidence) -> tuple[StoreEvidence | None, list[Check]]:
+def collect_store(
+    role: CandidateName, folder: Path, corpus: CorpusEvidence
+) -> tuple[StoreEvidence | None, list[Check]]:
     """Read a store after comparing its bytes with its manifest.
 
     Returns:
@@ -86,7 +89,7 @@ def find_altered_file(folder: Path, manifest: Manifest) -> str | None:
     records = [manifest.files.embeddings, manifest.files.questions, manifest.files.database]
     extra = {path.name for path in folder.iterdir()} - {record.name for record in records} - {MANIFEST}
     if extra:
-        return f"{sorted(extra)[0]} is not in the manifest"
+        return f"{min(extra)} is not in the manifest"
     return next((fault for record in records if (fault := _compare_file(folder, record))), None)
 
 
@@ -120,7 +123,7 @@ def _compare_file(folder: Path, record: FileRecord) -> str | None:
     return None
 
 
-def _read_store(role: str, subject: str, folder: Path, manifest: Manifest) -> StoreEvidence:
+def _read_store(role: CandidateName, subject: str, folder: Path, manifest: Manifest) -> StoreEvidence:
     with open_database(folder / manifest.files.database.name) as connection:
         metadata, rows = load_metadata(connection), load_rows(connection)
     return StoreEvidence(

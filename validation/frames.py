@@ -22,8 +22,8 @@ def build_vector_frame(vectors: VectorEvidence) -> pd.DataFrame:
     """Return one row a vector: dimension, dtype, order, whether finite, norm (none when not finite) and digest."""
     values, header = vectors.values, vectors.header
     matrix = values.reshape(len(values) if values.ndim else 1, -1).astype(np.float64)
-    finite = np.isfinite(matrix).all(axis=1)
-    norms = np.linalg.norm(np.where(finite[:, None], matrix, np.nan), axis=1)
+    finite = np.asarray(np.isfinite(matrix).all(axis=1))
+    norms = np.where(finite, np.linalg.norm(matrix, axis=1), np.nan)
     return pd.DataFrame({
         "dimension": matrix.shape[1],
         "dtype": header.dtype,

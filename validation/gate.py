@@ -9,7 +9,7 @@ from pipeline.chunks import load_chunks
 from pipeline.files import compute_sha256
 from pipeline.gold import load_gold
 from validation.comparison import Comparison, check_criterion, check_floor, compare_stores
-from validation.decision import Key, complete_ledger, decide
+from validation.decision import Key, block, complete_ledger, decide
 from validation.evidence import CorpusEvidence, StoreEvidence, collect_store
 from validation.expectations import ExpectationRunner, list_parameters
 from validation.frames import build_chunk_frame, build_database_frame, build_metadata_frame, build_vector_frame
@@ -68,7 +68,7 @@ def judge(
         criteria = rules.primary if request.primary else rules.secondary
         declared += declare_checks(corpus.name, rules, criteria, with_floor=request.primary)
         announce(f"corpus {corpus.name}")
-        executed += check_corpus(corpus, request, policy, runner)
+        executed += check_corpus(corpus, policy, runner)
         pair, checks = check_stores(request, corpus, policy, runner, announce)
         executed += checks
         stores += pair.values()
@@ -111,9 +111,7 @@ def declare_checks(corpus: str, rules: Rules, criteria: list[Criterion], *, with
         yield (rules.floor, corpus)
 
 
-def check_corpus(
-    corpus: CorpusEvidence, request: CorpusRequest, policy: Policy, runner: ExpectationRunner
-) -> list[Check]:
+def check_corpus(corpus: CorpusEvidence, policy: Policy, runner: ExpectationRunner) -> list[Check]:
     """Run the expectations over the chunks."""
     parameters = list_parameters(policy.limits, rows=corpus.total, model_id="", corpora=[corpus.name])
     return runner.run("chunks", corpus.name, build_chunk_frame(corpus.chunks), parameters)
@@ -193,12 +191,10 @@ def check_retrieval(
     """Compare both stores' answers, or say which failed check stands in the way."""
     criteria = rules.primary if request.primary else rules.secondary
     floor = rules.floor if request.primary else None
+    keys = [(criterion.check, corpus.name) for criterion in criteria] + ([(floor, corpus.name)] if floor else [])
     blocking = next((check for check in checks if check.outcome is not Outcome.PASS and _is_needed(check)), None)
-    if blocking is not None or len(stores) < len(ROLES):
-        ids = [criterion.check for criterion in criteria] + ([floor] if floor else [])
-        cause = blocking.id if blocking else None
-        detail = f"not evaluated, because {cause} did not pass"
-        return None, [Check(check, corpus.name, Outcome.ERROR, detail=detail, blocked_by=cause) for check in ids]
+    if blocking is not None:
+        return None, [block(key, blocking) for key in keys]
     comparison = compare_stores(stores["base"], stores["qlora"], corpus, policy.statistics)
     found = [check_criterion(criterion, comparison, policy) for criterion in criteria]
     found += [check_floor(floor, comparison, policy.limits.recall_floor)] if floor else []

@@ -78,11 +78,11 @@ def compute_mrr(ranks: Ranks) -> Values:
 
 
 def compute_ndcg(ranks: Ranks) -> Values:
-    """Return nDCG@10 of each question with binary gains, discount 1 / log2(rank + 1) (Järvelin and Kekäläinen, 2002)."""
+    """Return nDCG@10 of each question, binary gains discounted by log2(rank + 1) (Järvelin and Kekäläinen, 2002)."""
     discounts = 1.0 / np.log2(np.arange(2, CUT_OFF + 2))
     gains = [sum(discounts[rank - 1] for rank in row if rank <= CUT_OFF) for row in ranks.ranks]
     ideals = [discounts[: len(row)].sum() for row in ranks.ranks]
-    return np.array(gains) / np.array(ideals)
+    return np.divide(gains, ideals, dtype=np.float64)
 
 
 def compute_metrics(ranks: Ranks) -> dict[str, Values]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """What a check says. INCONCLUSIVE exists only where an interval decides; ERROR means not evaluated."""
 
     PASS = "PASS"  # noqa: S105 - an outcome, not a password
@@ -16,7 +16,7 @@ class Outcome(str, Enum):
     ERROR = "ERROR"
 
 
-class Verdict(str, Enum):
+class Verdict(StrEnum):
     """What is decided about a candidate."""
 
     RELEASE = "RELEASE"

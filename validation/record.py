@@ -57,6 +57,7 @@ def _describe_check(check: Check, declared: DeclaredCheck | None) -> dict[str, A
         "n": check.n,
         "interval": {"lower": interval.lower, "upper": interval.upper, "level": interval.level} if interval else None,
         "detail": check.detail,
+        "blocked_by": check.blocked_by,
         "remedy": declared.remedy if declared else None,
     }
 

@@ -76,7 +76,7 @@ def _render_criteria(checks: list[dict[str, Any]]) -> Table:
         table.add_column(name)
     for check in checks:
         passed = check["outcome"] == "PASS"
-        if passed and not check["id"].startswith("RET"):
+        if check["blocked_by"] or (passed and not check["id"].startswith("RET")):
             continue
         outcome = Text(check["outcome"], style=MARKS[check["outcome"]])
         remedy = "" if passed else check["remedy"] or ""
@@ -94,4 +94,6 @@ def _short(value: Any) -> str:
 def _count_checks(checks: list[dict[str, Any]]) -> Text:
     counts = Counter(check["outcome"] for check in checks)
     said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in MARKS if counts[outcome])
-    return Text(f"{len(checks)} checks declared and accounted for: {said}")
+    blocked = sum(check["blocked_by"] is not None for check in checks)
+    because = f" ({blocked} could not be evaluated because another did not pass)" if blocked else ""
+    return Text(f"{len(checks)} checks declared and accounted for: {said}{because}")

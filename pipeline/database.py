@@ -63,16 +63,24 @@ def export_database(path: Path, chunks: list[Chunk], matrix: Matrix, model_id: s
         model_id: identity of the model that made the vectors.
 
     Raises:
-        StoreError: `path` holds something else than a store database, or one that a writer has locked.
+        StoreError: `path` holds something else than a store database, one that a writer has locked, or the disk is
+            full; what was there before is still there.
     """
     if path.exists():
         require_unlocked(path)
-    with replace_file(path) as partial, contextlib.closing(sqlite3.connect(partial)) as connection:
-        connection.executescript(f"PRAGMA journal_mode=OFF; PRAGMA page_size=4096; BEGIN; {_SCHEMA}")
-        connection.executemany("INSERT INTO metadata VALUES (?, ?)", _build_metadata(len(chunks), model_id))
-        connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", _build_rows(chunks, matrix))
-        index_fulltext(connection, chunks)
-        connection.commit()
+    try:
+        with replace_file(path) as partial, contextlib.closing(sqlite3.connect(partial)) as connection:
+            _fill_database(connection, chunks, matrix, model_id)
+    except sqlite3.Error as error:
+        raise StoreError(path, f"could not be written: {error}", "free disk space and run again") from error
+
+
+def _fill_database(connection: sqlite3.Connection, chunks: list[Chunk], matrix: Matrix, model_id: str) -> None:
+    connection.executescript(f"PRAGMA journal_mode=OFF; PRAGMA page_size=4096; BEGIN; {_SCHEMA}")
+    connection.executemany("INSERT INTO metadata VALUES (?, ?)", _build_metadata(len(chunks), model_id))
+    connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", _build_rows(chunks, matrix))
+    index_fulltext(connection, chunks)
+    connection.commit()
 
 
 def index_fulltext(connection: sqlite3.Connection, chunks: list[Chunk]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.commandline import run_command
+from pipeline.corpus_card import SLICES, build_card, render_readme
 from pipeline.database import index_fulltext
 from pipeline.errors import InputError
 from pipeline.files import replace_file
@@ -24,11 +25,12 @@ from pipeline.sources import ResolvedQuestion, build_chunks, load_source_questio
 
 if TYPE_CHECKING:
     from pipeline.chunks import ChunkFile
+    from pipeline.corpus_card import CorpusCard
 
 TRIPLETS = PROJECT_ROOT / "corpus" / "training" / "triplets_train.jsonl"
 NEGATIVE_DEPTH = 40
 NEGATIVE_RANK = 15
-SLICES = ("category", "difficulty", "question_type")
+README = PROJECT_ROOT / "corpus" / "README.md"
 
 
 def build_corpus(
@@ -55,17 +57,21 @@ def render_corpora(corpora: list[Corpus]) -> dict[Path, str]:
     files: dict[Path, str] = {}
     asked: list[str] = []
     training: list[tuple[ChunkFile, list[ResolvedQuestion]]] = []
+    cards: list[CorpusCard] = []
     for corpus in corpora:
         chunks = build_chunks(corpus)
         _require_distinct(corpus, chunks)
         gold = load_source_questions(corpus, "gold", chunks)
         asked.extend(question.source.question for question in gold)
-        training.append((chunks, load_source_questions(corpus, "train", chunks)))
+        questions = load_source_questions(corpus, "train", chunks)
+        training.append((chunks, questions))
+        cards.append(build_card(chunks, gold, len(questions)))
         files[corpus.chunks] = json.dumps(chunks.model_dump(), ensure_ascii=False, indent=1) + "\n"
         files[corpus.questions] = render_questions(gold)
         files[corpus.qrels] = render_qrels(gold, chunks)
     _require_no_leak(asked, [question.source.question for _, questions in training for question in questions])
     files[TRIPLETS] = "".join(render_triplets(questions, chunks) for chunks, questions in training)
+    files[README] = render_readme(cards)
     return files
 
 

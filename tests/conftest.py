@@ -1,4 +1,4 @@
-"""Fixtures: a small corpus, stores built from it by the real pipeline, a tiny real model, and a guard against the network."""
+"""Fixtures: a small corpus, stores built from it by the real pipeline, a tiny real model, a guard against the network."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def draw_unit_vectors(rows: int, seed: int) -> Matrix:
 def build_sample_store(
     sample: Sample, folder: Path, *, model_id: str, hits: int, seed: int = 0, passages: Matrix | None = None
 ) -> Path:
-    """Build a store by the real pipeline whose first `hits` questions find their passage at rank 1, the others do not."""
+    """Build a real store in which the first `hits` questions find their passage first and the others do not."""
     chunks: ChunkFile = load_chunks(sample.chunks)
     asked = len(sample.questions.read_text(encoding="utf-8").splitlines())
     matrix = draw_unit_vectors(chunks.total, seed) if passages is None else passages

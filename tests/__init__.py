@@ -1,0 +1,1 @@
+"""Tests, one file a module; shared fixtures are in `conftest`."""

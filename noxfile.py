@@ -50,7 +50,7 @@ def run_python(session: nox.Session, *arguments: str, success_codes: tuple[int, 
 @nox.session(default=False)
 def gate(session: nox.Session) -> None:
     """Build what is out of date, then judge the candidate; RELEASE and KEEP both end well."""
-    run_python(session, "-m", "dvc", "repro", "--quiet")
+    run_python(session, "-m", "dvc", "repro")
     run_python(session, "-m", "validation", "gate", *session.posargs, success_codes=(0, KEEP))
 
 

@@ -13,7 +13,7 @@ from pipeline.chunks import load_chunks
 from pipeline.commandline import run_command
 from pipeline.encoder import quieten_libraries
 from pipeline.files import replace_folder, write_json
-from pipeline.model_folder import IDENTITY_FILE, TRAINING_FILE, ModelSource, find_model
+from pipeline.model_folder import IDENTITY_FILE, TRAINING_FILE, ModelSource, find_model, require_replaceable
 from pipeline.params import EmbeddedModel, HubModel, load_params
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def make_base(
     download: Annotated[bool, typer.Option("--download", help="Allow fetching the model from the hub.")] = False,
 ) -> None:
     """Write the base model that both candidates start from."""
+    require_replaceable(output)
     params = load_params()
     base = params.active.base
     with replace_folder(output) as folder:
@@ -37,17 +38,17 @@ def make_base(
 
 
 def _copy_hub_model(base: HubModel, folder: Path, *, download: bool) -> None:
-    found = find_model(base.model, base.revision, download=download)
+    found = find_model(base.folder or base.model, base.revision, download=download)
     shutil.copytree(found.path, folder, dirs_exist_ok=True)
-    write_json(folder / IDENTITY_FILE, found.source.model_dump())
+    write_json(folder / IDENTITY_FILE, ModelSource(model_id=base.model, revision=base.revision).model_dump())
 
 
 def _build_embedded(base: EmbeddedModel, params: Params, folder: Path) -> None:
     quieten_libraries()
     from pipeline.embedded_base import build_encoder, train_encoder
 
-    files = [corpus.chunks for corpus in params.corpora if corpus.name in base.corpora]
-    chunks = [chunk for path in files for chunk in load_chunks(path).chunks]
+    repeated = [(corpus.chunks, base.corpora.get(corpus.name, 0)) for corpus in params.corpora]
+    chunks = [chunk for path, times in repeated if times for chunk in load_chunks(path).chunks * times]
     with tempfile.TemporaryDirectory() as scratch:
         model = build_encoder(chunks, base, Path(scratch))
         losses = train_encoder(model, chunks, base)

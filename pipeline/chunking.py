@@ -11,6 +11,7 @@ MAX_TEXT_TOKENS = 150
 MAX_TABLE_TOKENS = 230
 MIN_TOKENS = 40
 PAGE_TOKENS = 420
+TABLE_HEAD_LINES = 2
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _HEADING = re.compile(r"^(#{1,4})\s+(.+?)\s*$")
@@ -72,7 +73,7 @@ def _split_blocks(markdown: str) -> Iterator[str]:
 
 
 def _is_table(block: str) -> bool:
-    return block.startswith("|")
+    return block.startswith("|") and block.count("\n") >= TABLE_HEAD_LINES
 
 
 def build_passages(section: Section) -> list[tuple[str, str]]:
@@ -120,8 +121,9 @@ def _split_table(block: str) -> list[str]:
             size = 0
         groups[-1].append(row)
         size += cost
-    if len(groups) > 1:
-        groups = _balance(rows, len(groups))
+    balanced = _balance(rows, len(groups)) if groups else []
+    if all(count_tokens("\n".join(group)) <= budget for group in balanced):
+        groups = balanced
     return ["\n".join([head, *group]) for group in groups]
 
 

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 STORED_FIELDS = ("id", "text", "source", "page", "tokens")
 
+SQLITE_INTEGER_MAX = 2**63 - 1
+
 Name = Annotated[str, Field(min_length=1)]
+FileNamePart = Annotated[str, Field(pattern=r"^[\w-]+$")]
+Count = Annotated[int, Field(ge=1, le=SQLITE_INTEGER_MAX)]
 
 
 class Chunk(Strict):
@@ -24,8 +28,8 @@ class Chunk(Strict):
     id: Name
     text: Name
     source: Name
-    page: Annotated[int, Field(ge=1)]
-    tokens: Annotated[int, Field(ge=1)]
+    page: Count
+    tokens: Count
     corpus: Name
     chunk_type: Name
     section: str | None
@@ -39,8 +43,8 @@ class Chunk(Strict):
 class ChunkFile(Strict):
     """A corpus as it lies on disk: `{"corpus", "total", "chunks"}`."""
 
-    corpus: Name
-    total: Annotated[int, Field(ge=1)]
+    corpus: FileNamePart
+    total: Count
     chunks: list[Chunk]
 
     @model_validator(mode="after")

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 import traceback
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-import click
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
@@ -23,14 +22,16 @@ EXIT_INTERRUPTED = 130
 
 def make_progress() -> Progress:
     """Return a progress display on standard error, silent when that is not a terminal."""
+    console = Console(stderr=True)
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 
@@ -48,15 +49,15 @@ def run_app(app: typer.Typer) -> None:
     """
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(EXIT_USAGE)
-    except (click.Abort, KeyboardInterrupt):
+    except typer.TyperException as error:
+        _refuse_usage(error)
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(EXIT_INTERRUPTED)
     except PipelineError as error:
         _fail(str(error))
     except OSError as error:
-        _fail(f"{error.filename or 'operating system'}: {error.strerror or error}; free the resource and run again")
+        where = error.filename2 or error.filename or "operating system"
+        _fail(f"{where}: {error.strerror or error}; free the resource and run again")
     except MemoryError:
         _fail("out of memory: the input is larger than this machine can hold; use a larger one")
     except Exception as error:  # noqa: BLE001 - the outermost boundary: a defect must not look like a verdict
@@ -67,6 +68,14 @@ def run_app(app: typer.Typer) -> None:
         sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str) -> None:
+def _refuse_usage(error: typer.TyperException) -> NoReturn:
+    message = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stderr.write(f"{message}\n")
+        sys.exit(EXIT_USAGE)
+    _fail(f"{message.rstrip('.')}; see --help", EXIT_USAGE)
+
+
+def _fail(message: str, code: int = EXIT_NOT_DONE) -> NoReturn:
     sys.stderr.write(f"error: {' '.join(message.split())}\n")
-    sys.exit(EXIT_NOT_DONE)
+    sys.exit(code)

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from pipeline.errors import StoreError
+from pipeline.errors import PipelineError, StoreError
 from pipeline.files import replace_file, require_file
 from pipeline.vectors import DIMENSION, DTYPE, Matrix
 
@@ -147,8 +147,12 @@ def _check_container(path: Path) -> None:
 
 def require_unlocked(path: Path) -> None:
     """Raise `StoreError` unless `path` is a store database that no one is writing to."""
-    with open_database(path):
-        pass
+    try:
+        with open_database(path):
+            pass
+    except PipelineError as error:
+        remedy = "name another output, or remove what is there"
+        raise StoreError(error.where, error.problem, remedy) from error
     with open_for_change(path):
         pass
 
@@ -158,7 +162,8 @@ def open_for_change(path: Path) -> Iterator[sqlite3.Connection]:
     """Open a store's database in one write transaction, committed when the block ends well.
 
     Raises:
-        StoreError: it is no store database, or a writer holds it for more than two seconds.
+        StoreError: it is no store database, a writer holds it for more than two seconds, or it cannot be written;
+            nothing is changed then.
     """
     with open_database(path):
         pass
@@ -171,10 +176,12 @@ def open_for_change(path: Path) -> Iterator[sqlite3.Connection]:
             raise StoreError(path, f"cannot be written: {error}", "close whatever is using it and run again") from error
         try:
             yield connection
-        except BaseException:
-            connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StoreError(path, f"could not be changed: {error}", "free disk space and run again") from error
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
 
 
 def load_metadata(connection: sqlite3.Connection) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -40,7 +39,7 @@ def load_json(path: Path, record: type[Record]) -> Record:
 
 def load_jsonl(path: Path, record: type[Record]) -> list[Record]:
     """Read one validated record a line; blank lines are refused. Raises `InputError` like `load_json`."""
-    lines = _read_text(path).splitlines()
+    lines = _split_lines(_read_text(path))
     return [_validate(f"{path}:{number}", line, record) for number, line in enumerate(lines, 1)]
 
 
@@ -50,31 +49,47 @@ def load_tsv(path: Path, header: tuple[str, ...]) -> list[tuple[str, ...]]:
     Raises:
         InputError: another header, or a row with another number of cells.
     """
-    rows = list(csv.reader(_read_text(path).splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE))
-    if not rows or tuple(rows[0]) != header:
-        found = rows[0] if rows else "an empty file"
+    rows = [tuple(line.split("\t")) for line in _split_lines(_read_text(path))]
+    if not rows or rows[0] != header:
+        found = list(rows[0]) if rows else "an empty file"
         raise InputError(f"{path}:1", f"expected the header {list(header)}, got {found}", "add the BEIR header line")
     for number, row in enumerate(rows[1:], 2):
         if len(row) != len(header):
             message = f"expected {len(header)} tab-separated cells, got {len(row)}"
             raise InputError(f"{path}:{number}", message, "mend the line")
-    return [tuple(row) for row in rows[1:]]
+    return rows[1:]
 
 
 def load_yaml(path: Path, record: type[Record]) -> Record:
     """Read one YAML 1.2 document as a validated record. Raises `InputError` like `load_json`."""
     try:
         document = YAML(typ="safe", pure=True).load(_read_text(path))
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise InputError(path, f"not valid YAML: {error}", "mend the file") from error
     return _validate_text(str(path), _dump(path, document), record)
 
 
 def _dump(path: Path, document: object) -> str:
     try:
-        return json.dumps(document, allow_nan=False)
+        text = json.dumps(document)
     except (TypeError, ValueError) as error:
         raise InputError(path, f"not plain data: {error}", "use strings, finite numbers, lists and maps") from error
+    field = _find_unfinite(document)
+    if field is not None:
+        where = f"{path}: {field}"
+        raise InputError(where, "not plain data: expected a finite number", "mend that field")
+    return text
+
+
+def _find_unfinite(value: object, field: str = "") -> str | None:
+    if isinstance(value, float):
+        return None if math.isfinite(value) else field
+    parts: list[tuple[str, object]] = []
+    if isinstance(value, dict):
+        parts = [(f"{field}.{key}".lstrip("."), part) for key, part in value.items()]
+    elif isinstance(value, list):
+        parts = [(f"{field}[{index}]", part) for index, part in enumerate(value)]
+    return next((found for place, part in parts if (found := _find_unfinite(part, place)) is not None), None)
 
 
 def _read_text(path: Path) -> str:
@@ -83,6 +98,11 @@ def _read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(path, f"not UTF-8 at byte {error.start}", "save the file as UTF-8") from error
+
+
+def _split_lines(text: str) -> list[str]:
+    # Not `splitlines`: U+2028 and its like may stand inside a JSON string.
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _validate(where: str, text: str, record: type[Record]) -> Record:

@@ -20,6 +20,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from transformers import Gemma3TextConfig, Gemma3TextModel, PreTrainedTokenizerFast
 
 from pipeline.encoder import DOCUMENT_PROMPT, NO_TITLE, QUESTION_PROMPT, format_document
+from pipeline.errors import InputError
 from pipeline.training import TrainingSettings, train_contrastive
 from pipeline.vectors import DIMENSION
 
@@ -55,7 +56,8 @@ def build_encoder(chunks: Sequence[Chunk], settings: EmbeddedModel, scratch: Pat
     """
     torch.manual_seed(settings.seed)
     texts = [format_document(chunk) for chunk in chunks]
-    tokenizer = train_tokenizer(texts, settings.vocabulary)
+    prompt = QUESTION_PROMPT.format(text="")
+    tokenizer = train_tokenizer([*texts, *[prompt] * len(texts)], settings.vocabulary)
     vectors = compute_token_vectors(tokenizer, texts, settings)
     network = _build_network(vectors, settings)
     network.save_pretrained(scratch)
@@ -109,7 +111,11 @@ def train_tokenizer(texts: Sequence[str], vocabulary: int) -> Tokenizer:
 def compute_token_vectors(
     tokenizer: Tokenizer, texts: Sequence[str], settings: EmbeddedModel
 ) -> npt.NDArray[np.float64]:
-    """Return idf-weighted LSA vectors of all tokens, float64 `(vocabulary, hidden_size)`, mean square length 1."""
+    """Return idf-weighted LSA vectors of all tokens, float64 `(vocabulary, hidden_size)`, mean square length 1.
+
+    Raises:
+        InputError: there are fewer passages or tokens than the vectors have dimensions.
+    """
     size = tokenizer.get_vocab_size()
     weigh = TfidfVectorizer(
         analyzer=lambda text: tokenizer.encode(text).ids,
@@ -118,10 +124,20 @@ def compute_token_vectors(
         sublinear_tf=True,
     )
     matrix = weigh.fit_transform(texts)
+    if min(matrix.shape) < settings.hidden_size:
+        message = f"{matrix.shape[0]} passages with {matrix.shape[1]} tokens are too few for {settings.hidden_size}"
+        raise InputError(" and ".join(settings.corpora), f"{message} dimensions", "lower hidden_size in params.yaml")
     svd = TruncatedSVD(n_components=settings.hidden_size, random_state=settings.seed).fit(matrix)
     vectors = weigh.idf_[:, None] * svd.components_.T
+    vectors[_list_prompt_tokens(tokenizer)] = 0.0
     scaled: npt.NDArray[np.float64] = vectors / (vectors**2).sum(axis=1).mean() ** 0.5
     return scaled
+
+
+def _list_prompt_tokens(tokenizer: Tokenizer) -> list[int]:
+    """Return the tokens of both prompts: they stand in every text, and so tell texts apart no better than silence."""
+    prompts = (QUESTION_PROMPT.format(text=""), DOCUMENT_PROMPT.format(title="", text=""))
+    return sorted({token for prompt in prompts for token in tokenizer.encode(prompt).ids})
 
 
 def build_pairs(chunks: Sequence[Chunk], settings: EmbeddedModel) -> dict[str, list[str]]:
@@ -129,9 +145,15 @@ def build_pairs(chunks: Sequence[Chunk], settings: EmbeddedModel) -> dict[str, l
 
     Either a sentence stands for the question and the rest of its chunk for the passage, or the section's heading
     stands for the question and the untitled chunk for the passage.
+
+    Raises:
+        InputError: no chunk has two sentences.
     """
     draw = random.Random(settings.seed)  # noqa: S311 - sampling, not a secret
     split = [(chunk, sentences) for chunk in chunks if len(sentences := _split_sentences(chunk.text)) > 1]
+    if not split:
+        message = f"none of {len(chunks)} passages has two sentences of {MIN_SENTENCE_WORDS} or more words"
+        raise InputError(" and ".join(settings.corpora), message, "give longer passages")
     anchors: list[str] = []
     positives: list[str] = []
     while len(anchors) < settings.steps * settings.batch_size:

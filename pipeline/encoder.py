@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DOCUMENT_PROMPT = "title: {title} | text: {text}"
 QUESTION_PROMPT = "task: search result | query: {text}"
 NO_TITLE = "none"
+UNUSED_WEIGHTS = "pooler."
 
 
 class ModelIdentity(Strict):
@@ -106,19 +107,37 @@ def load_transformer(folder: Path, *, device: str | None = None, **model_kwargs:
     """
     quieten_libraries()
     import torch
+    from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
     try:
         transformer = SentenceTransformer(
             str(folder), device=device, local_files_only=True, model_kwargs={"dtype": torch.float32, **model_kwargs}
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        _require_all_weights(folder, transformer)
+    except (OSError, ValueError, LookupError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().split("\n")[0]
         raise ModelError(folder, f"cannot be loaded: {reason}", "fetch or train the model again") from error
     dimension = transformer.get_embedding_dimension()
     if dimension != DIMENSION:
         raise ModelError(folder, f"expected {DIMENSION} dimensions, got {dimension}", "use a 768-D model")
     return transformer
+
+
+def _require_all_weights(folder: Path, transformer: SentenceTransformer) -> None:
+    # transformers fills a tensor that the files lack with random numbers and only warns.
+    from safetensors import safe_open
+
+    stored: set[str] = set()
+    for path in folder.glob("model*.safetensors"):
+        with safe_open(path, framework="pt") as tensors:
+            stored.update(tensors.keys())
+    network = getattr(transformer[0], "model", transformer[0])
+    expected = [name for name, _ in network.named_parameters() if not name.startswith(UNUSED_WEIGHTS)]
+    missing = [name for name in expected if not any(key == name or key.endswith(f".{name}") for key in stored)]
+    if missing:
+        message = f"{len(missing)} tensors are in no safetensors file, such as {missing[0]}"
+        raise ValueError(message)
 
 
 def quieten_libraries() -> None:

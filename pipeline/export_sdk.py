@@ -10,6 +10,7 @@ import typer
 from pipeline.chunks import load_chunks
 from pipeline.commandline import run_command
 from pipeline.database import export_database
+from pipeline.errors import InputError
 from pipeline.provenance import load_provenance, require_same_label
 from pipeline.vectors import load_vectors
 
@@ -21,6 +22,8 @@ def export(
     model_id: Annotated[str, typer.Option(help="Identity of the model that made the vectors.")],
 ) -> None:
     """Write metadata, chunks with their vectors, and a full-text index in one transaction."""
+    if not model_id.strip():
+        raise InputError(output, "--model-id: expected a model id, got an empty label", "give the model's name")
     corpus = load_chunks(chunks)
     matrix = load_vectors(embeddings, rows=corpus.total)
     require_same_label(embeddings, load_provenance(embeddings, chunks, "passages"), model_id)

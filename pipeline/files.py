@@ -47,11 +47,12 @@ def replace_file(target: Path) -> Iterator[Path]:
     os.close(descriptor)
     partial = Path(name)
     try:
-        yield partial
-        _flush(partial)
-        partial.chmod(0o644)
-        partial.replace(target)
-        _flush(target.parent)
+        with _naming(target):
+            yield partial
+            _flush(partial)
+            partial.chmod(0o644)
+            partial.replace(target)
+            _flush(target.parent)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
@@ -63,12 +64,13 @@ def replace_folder(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent))
     try:
-        yield partial
-        for path in (*partial.rglob("*"), partial):
-            _flush(path)
-        partial.chmod(0o755)
-        _swap_folder(partial, target)
-        _flush(target.parent)
+        with _naming(target):
+            yield partial
+            for path in (*partial.rglob("*"), partial):
+                _flush(path)
+            partial.chmod(0o755)
+            _swap_folder(partial, target)
+            _flush(target.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -88,6 +90,17 @@ def _swap_folder(partial: Path, target: Path) -> None:
     target.rename(retired / "old")
     partial.rename(target)
     shutil.rmtree(retired)
+
+
+@contextlib.contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """Let an error of the operating system that names no file, such as a full disk, name the one being written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(target)) from error
 
 
 def _flush(path: Path) -> None:

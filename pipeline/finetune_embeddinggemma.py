@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from pipeline.chunks import load_chunks
 from pipeline.commandline import run_command
@@ -21,11 +21,12 @@ from pipeline.model_folder import (
     ModelSource,
     compute_weights_digest,
     find_model,
+    require_replaceable,
 )
 from pipeline.params import BASE_MODEL, FineTuning, load_params
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 Text = Annotated[str, Field(min_length=1)]
 
@@ -63,8 +64,8 @@ def finetune(
         "rank": rank, "alpha": alpha, "epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate,
         "seed": seed, "model_id": model_id,
     }  # fmt: skip
-    configured = load_params().active.qlora
-    settings = configured.model_copy(update={name: value for name, value in given.items() if value is not None})
+    settings = override_settings(load_params().active.qlora, given)
+    require_replaceable(output)
     rows = load_jsonl(triplets, Triplet)
     columns = build_columns(rows, load_titles(chunks), triplets)
     parent = _find_parent(model, revision, settings, download=download)
@@ -84,6 +85,18 @@ def finetune(
         }
         write_json(folder / TRAINING_FILE, record)
     typer.echo(f"{output}: {settings.model_id} from {parent.source.model_id}, loss {losses[0]:.3f} → {losses[-1]:.3f}")
+
+
+def override_settings(configured: FineTuning, given: Mapping[str, object]) -> FineTuning:
+    """Return the settings of `params.yaml` with those given on the command line in their place, checked alike."""
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        return FineTuning.model_validate(configured.model_dump() | chosen)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        option = str(first["loc"][0]).replace("_", "-")
+        message = f"--{option}: {first['msg'].replace('Input should be', 'expected')}, got {first['input']!r}"
+        raise typer.BadParameter(message) from error
 
 
 def load_titles(chunks: Path | None) -> dict[str, str]:
@@ -122,7 +135,9 @@ def _find_parent(model: str | None, revision: str | None, settings: FineTuning, 
     if model is not None:
         return find_model(model, revision, download=download)
     if settings.parent is not None:
-        return find_model(settings.parent.model, settings.parent.revision, download=download)
+        parent = settings.parent
+        found = find_model(parent.folder or parent.model, parent.revision, download=download)
+        return ModelFolder(found.path, ModelSource(model_id=parent.model, revision=parent.revision))
     if not BASE_MODEL.is_dir():
         raise ModelError(
             BASE_MODEL, "there is no base model yet", "build it with `dvc repro base_model`, or give --model"

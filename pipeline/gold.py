@@ -72,7 +72,7 @@ def load_gold(questions_path: Path, qrels_path: Path, chunks: ChunkFile) -> Gold
         if (question_id, chunk_id) in judged:
             raise InputError(where, "this question and chunk are judged twice", "remove one of the rows")
         judged.add((question_id, chunk_id))
-        if int(score) > 0:
+        if score.strip("0"):
             relevant[question_id].add(position[chunk_id])
     for number, question in enumerate(questions, 1):
         if not relevant[question.id]:

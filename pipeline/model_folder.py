@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 IDENTITY_FILE = "identity.json"
 TRAINING_FILE = "training_args.json"
+MODULES_FILE = "modules.json"
 SAFE_MODULES = "sentence_transformers."
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _REVISION = re.compile(r"[0-9a-f]{40}")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt", "*.joblib")
+_TOKENIZERS = ("tokenizer.json", "*.model", "vocab.*")
 
 
 class ModelSource(Strict):
@@ -77,8 +79,8 @@ def _find_in_hub(model: str, revision: str | None, *, download: bool) -> Path:
     if not _HUB_ID.fullmatch(model) or model.startswith((".", "/")):
         raise ModelError(model, "is neither a folder nor a hub id like `owner/name`", "check the path of the model")
     if revision is None or not _REVISION.fullmatch(revision):
-        message = f"expected a pinned revision of 40 hexadecimal digits, got {revision!r}"
-        raise ModelError(model, message, "give --revision, or pin it in params.yaml")
+        message = f"no such folder, and a hub id needs a pinned revision of 40 hexadecimal digits, got {revision!r}"
+        raise ModelError(model, message, "check the path, or give --revision")
     os.environ["HF_HUB_OFFLINE"] = "0" if download else "1"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     from huggingface_hub import snapshot_download
@@ -101,9 +103,9 @@ def _find_in_hub(model: str, revision: str | None, *, download: bool) -> Path:
 
 def check_model_folder(folder: Path) -> None:
     """Raise `ModelError` unless a folder holds a sentence-transformers model in safetensors only."""
-    modules = folder / "modules.json"
+    modules = folder / MODULES_FILE
     if not modules.is_file():
-        raise ModelError(folder, "expected modules.json of a sentence-transformers model", "give a model folder")
+        raise ModelError(folder, f"expected {MODULES_FILE} of a sentence-transformers model", "give a model folder")
     foreign = [module.type for module in load_json(modules, _Modules).root if not module.type.startswith(SAFE_MODULES)]
     if foreign:
         raise ModelError(modules, f"module {foreign[0]!r} would run foreign code", "use a model of standard modules")
@@ -112,6 +114,14 @@ def check_model_folder(folder: Path) -> None:
         raise ModelError(pickles[0], "pickled weights are never loaded", "convert the model to safetensors")
     if not any(folder.glob("model*.safetensors")):
         raise ModelError(folder, "expected model.safetensors, got no weights", "fetch or train the model again")
+    if not any(path for pattern in _TOKENIZERS for path in folder.glob(pattern)):
+        raise ModelError(folder, "expected tokenizer.json, got no vocabulary", "fetch or train the model again")
+
+
+def require_replaceable(folder: Path) -> None:
+    """Raise `ModelError` when a path is taken by something that is not a model folder."""
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir()) and not (folder / MODULES_FILE).is_file()):
+        raise ModelError(folder, "exists and is not a model folder", "name another folder, or remove this one")
 
 
 def _load_source(folder: Path) -> ModelSource:

@@ -51,20 +51,24 @@ class Corpus(Strict):
 
 
 class HubModel(Strict):
-    """A model of the hub at a pinned commit."""
+    """A model of the hub at a pinned commit; `folder` is where that commit lies when it is not in the hub's cache."""
 
     kind: Literal["hub"]
     model: Text
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+    folder: Text | None
 
 
 class EmbeddedModel(Strict):
-    """The small encoder of EmbeddingGemma's shape that is built from the corpus; sizes as in its configuration."""
+    """The small encoder of EmbeddingGemma's shape that is built from the corpora; sizes as in its configuration.
+
+    `corpora` says how often each corpus counts, so that a small one is not drowned by a large one.
+    """
 
     kind: Literal["embedded"]
     model_id: Text
     seed: int
-    corpora: list[Text]
+    corpora: dict[Text, Count]
     vocabulary: Count
     hidden_size: Count
     layers: Count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +35,10 @@ def rank_cosine(questions: Matrix, passages: Matrix, depth: int) -> Ranking:
     if depth < scores.shape[1]:
         candidates = np.argpartition(-scores, depth - 1, axis=1)[:, :depth]
     else:
-        candidates = np.broadcast_to(np.arange(depth), scores.shape)
+        candidates = np.tile(np.arange(depth), (len(scores), 1))
+    worst = np.take_along_axis(scores, candidates, axis=1).min(axis=1, keepdims=True, initial=np.inf)
+    tied = np.flatnonzero((scores >= worst).sum(axis=1) > depth)
+    candidates[tied] = np.argsort(-scores[tied], axis=1, kind="stable")[:, :depth]
     candidates = np.sort(candidates, axis=1)
     order = np.argsort(-np.take_along_axis(scores, candidates, axis=1), axis=1, kind="stable")
     return np.take_along_axis(candidates, order, axis=1).astype(np.int64)
@@ -43,9 +47,10 @@ def rank_cosine(questions: Matrix, passages: Matrix, depth: int) -> Ranking:
 def build_match(question: str) -> str:
     """Return an FTS5 MATCH expression: every word quoted, joined by OR.
 
-    FTS5's implicit AND finds nothing for a whole question, and a raw question is a syntax error.
+    FTS5's implicit AND finds nothing for a whole question, and a raw question is a syntax error. Accents are composed
+    first: a bare combining mark would cut its word in two.
     """
-    return " OR ".join(f'"{word}"' for word in _WORD.findall(question))
+    return " OR ".join(f'"{word}"' for word in _WORD.findall(unicodedata.normalize("NFC", question)))
 
 
 def rank_fulltext(connection: sqlite3.Connection, question: str, depth: int) -> Ranking:

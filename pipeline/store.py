@@ -13,7 +13,7 @@ from pipeline.chunks import ChunkFile, load_chunks
 from pipeline.database import export_database
 from pipeline.documents import Strict, load_json
 from pipeline.encoder import ModelIdentity
-from pipeline.errors import InputError, StoreError
+from pipeline.errors import InputError, PipelineError, StoreError
 from pipeline.files import compute_sha256, replace_folder, write_json
 from pipeline.gold import load_questions
 from pipeline.provenance import Provenance, load_provenance, require_same_label
@@ -113,8 +113,13 @@ def name_files(corpus: ChunkFile) -> dict[str, str]:
 
 def require_replaceable(folder: Path) -> None:
     """Raise `StoreError` when a path is taken by something that is not a store."""
-    if folder.exists() and not (folder / MANIFEST).is_file() and (folder.is_file() or any(folder.iterdir())):
-        raise StoreError(folder, "exists and is not a store", "name another folder, or remove this one")
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        load_manifest(folder)
+    except PipelineError as error:
+        message = f"exists and is not a store ({error.problem})"
+        raise StoreError(folder, message, "name another folder, or remove this one") from error
 
 
 def load_manifest(folder: Path) -> Manifest:

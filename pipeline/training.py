@@ -42,6 +42,13 @@ class TrainingSettings:
     steps: int | None = None
 
 
+class _Trainer(SentenceTransformerTrainer):
+    """The library's trainer without its model card, which samples the data and draws a bar of its own."""
+
+    def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
+        """Add none: `training_args.json` is the record."""
+
+
 class _ShowProgress(TrainerCallback):
     """Keep the loss of every step and move the progress bar."""
 
@@ -69,11 +76,10 @@ def train_contrastive(
         settings: length and speed of training.
         description: what the progress bar says.
     """
-    model.model_card_data.generate_widget_examples = False
     loss = MultipleNegativesRankingLoss(model, scale=1.0 / settings.temperature)
     with tempfile.TemporaryDirectory() as scratch, make_progress() as progress:
         show = _ShowProgress(progress, description)
-        trainer = SentenceTransformerTrainer(
+        trainer = _Trainer(
             model=model,
             args=_build_arguments(settings, scratch),
             train_dataset=Dataset.from_dict(columns),

@@ -27,8 +27,8 @@ def update(
     if not show and model_id is None:
         message = "give --show, --model-id, or both"
         raise typer.BadParameter(message)
-    if relabel and not reason:
-        message = "--relabel needs --reason"
+    if relabel and (model_id is None or not (reason or "").strip()):
+        message = "--relabel needs --model-id and --reason"
         raise typer.BadParameter(message)
     if model_id is not None:
         write_label(db, model_id, reason if relabel else None)
@@ -53,13 +53,21 @@ def write_label(db: Path, model_id: str, reason: str | None) -> None:
             remedy = "use --relabel --reason TEXT if the label is wrong; other vectors need a new export"
             raise StoreError(db, f"model_id: already {present!r}", remedy)
         if present is not None:
-            history = [
-                *json.loads(metadata.get(RELABEL_KEY, "[]")),
-                {"from": present, "to": model_id, "reason": reason},
-            ]
+            history = _load_history(db, metadata)
+            history.append({"from": present, "to": model_id, "reason": reason})
             record = json.dumps(history, ensure_ascii=False)
             connection.execute("INSERT OR REPLACE INTO metadata VALUES (?, ?)", (RELABEL_KEY, record))
         connection.execute("INSERT OR REPLACE INTO metadata VALUES ('model_id', ?)", (model_id,))
+
+
+def _load_history(db: Path, metadata: dict[str, str]) -> list[object]:
+    try:
+        history = json.loads(metadata.get(RELABEL_KEY, "[]"))
+    except ValueError:
+        history = None
+    if not isinstance(history, list):
+        raise StoreError(db, f"{RELABEL_KEY}: expected a JSON list of earlier labels", "export the database again")
+    return history
 
 
 def show_metadata(db: Path) -> None:

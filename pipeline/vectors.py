@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tokenize
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,17 @@ MAX_HEADER_BYTES = 10_000
 MATRIX_RANK = 2
 
 _MAGIC = b"\x93NUMPY"
+# NumPy evaluates the header as a Python literal, so junk there fails in any of these ways.
+_HEADER_FAULTS = (
+    ValueError,
+    TypeError,
+    LookupError,
+    SyntaxError,
+    tokenize.TokenError,
+    RecursionError,
+    MemoryError,
+    Warning,
+)
 _REBUILD = "build the file again with `python -m pipeline.embeddings`"
 
 
@@ -55,8 +68,10 @@ def load_header(path: Path) -> VectorHeader:
         try:
             version = np.lib.format.read_magic(stream)
             read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, fortran_order, dtype = read(stream, max_header_size=MAX_HEADER_BYTES)
-        except ValueError as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")
+                shape, fortran_order, dtype = read(stream, max_header_size=MAX_HEADER_BYTES)
+        except _HEADER_FAULTS as error:
             raise InputError(path, f"unreadable .npy header: {error}", _REBUILD) from error
         offset = stream.tell()
     if dtype.hasobject:
@@ -126,5 +141,7 @@ def save_vectors(path: Path, matrix: Matrix) -> None:
     fault = find_value_fault(matrix)
     if fault is not None:
         raise InputError(path, fault, "the model's output cannot be stored; check its precision (never float16)")
+    rows = np.ascontiguousarray(matrix, dtype=DTYPE)
     with replace_file(path) as partial, partial.open("wb") as stream:
-        np.lib.format.write_array(stream, np.ascontiguousarray(matrix, dtype=DTYPE), version=(1, 0), allow_pickle=False)
+        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(rows))
+        stream.write(rows.tobytes())

@@ -1,4 +1,4 @@
-"""Fixtures: a small corpus, stores built from it by the real pipeline, a tiny real model, a guard against the network."""
+"""Fixtures: a small corpus, stores built from it, a tiny real model, and a guard against the network."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ from pipeline.vectors import DIMENSION, Matrix, save_vectors
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tests.tuning import Tuning
 
 TOPICS = ("pendule", "roque", "promotion", "drapeau", "nulle", "appariement", "forfait", "échec", "notation", "bye")
 ROWS = 40
@@ -95,7 +97,7 @@ def build_chunk(index: int, corpus: str = "fr") -> dict[str, Any]:
     topic = TOPICS[index % len(TOPICS)]
     return {
         "id": f"règles-{index:03d}",
-        "text": f"Article {index} : l'arbitre traite « {topic} » au cas numéro {index}, dit-on, en {1900 + index}.",
+        "text": f"Article {index} : l'arbitre traite « {topic} » au cas {index}. On fait ainsi depuis {1900 + index}.",
         "source": "règles.md",
         "page": 1 + index // 5,
         "tokens": 20,
@@ -126,7 +128,8 @@ def write_sample(folder: Path, corpus: str = "fr", rows: int = ROWS, questions: 
 def draw_unit_vectors(rows: int, seed: int) -> Matrix:
     """Return random unit vectors, float32 `(rows, 768)`."""
     vectors = np.random.default_rng(seed).standard_normal((rows, DIMENSION)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Matrix = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return unit
 
 
 def build_sample_store(
@@ -152,6 +155,15 @@ def sample(tmp_path: Path) -> Sample:
     return write_sample(tmp_path / "corpus")
 
 
+@pytest.fixture
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty hub cache that takes the place of this machine's."""
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
+
+
 @pytest.fixture(scope="session")
 def tiny_settings() -> EmbeddedModel:
     """Settings of an embedded base model that builds in seconds."""
@@ -159,7 +171,7 @@ def tiny_settings() -> EmbeddedModel:
         kind="embedded",
         model_id="tiny-base",
         seed=7,
-        corpora=["fr"],
+        corpora={"fr": 1},
         vocabulary=400,
         hidden_size=64,
         layers=2,
@@ -174,10 +186,13 @@ def tiny_settings() -> EmbeddedModel:
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory, tiny_settings: EmbeddedModel) -> Path:
     """The folder of a real 768-D model of EmbeddingGemma's shape, built from a small corpus."""
+    import torch
+
     from pipeline.embedded_base import build_encoder, train_encoder
     from pipeline.files import write_json
     from pipeline.model_folder import IDENTITY_FILE, ModelSource
 
+    torch.set_num_threads(1)  # matrices this small gain nothing from a second one
     folder = tmp_path_factory.mktemp("model") / "tiny"
     chunks = load_chunks(write_sample(tmp_path_factory.mktemp("text"), rows=80).chunks).chunks
     model = build_encoder(chunks, tiny_settings, tmp_path_factory.mktemp("scratch"))
@@ -185,3 +200,11 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory, tiny_settings: Embedded
     model.save_pretrained(str(folder), create_model_card=False)
     write_json(folder / IDENTITY_FILE, ModelSource(model_id="tiny-base", revision=None).model_dump())
     return folder
+
+
+@pytest.fixture(scope="session")
+def tuning(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Tuning:
+    """A real QLoRA run on the tiny model, with what was seen of it while it trained."""
+    from tests.tuning import run_tuning
+
+    return run_tuning(tiny_model, tmp_path_factory.mktemp("tuning"))

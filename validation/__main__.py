@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from pipeline.commandline import run_app
 from pipeline.params import BUILD, PROJECT_ROOT, Params, load_params
@@ -55,7 +56,13 @@ def gate(
         rules, name = rulebook.policy.release, "release"
     console = Console(stderr=True)
     with console.status("gate") as status:
-        judgement = judge(requests, rulebook.policy, rules, for_release=name == "release", announce=status.update)
+        judgement = judge(
+            requests,
+            rulebook.policy,
+            rules,
+            for_release=name == "release",
+            announce=lambda what: status.update(Text(what)),
+        )
     record = build_record(judgement, rulebook, name)
     path = write_record(record, output)
     show_decision(record, str(path))

@@ -80,10 +80,13 @@ def check_criterion(criterion: Criterion, comparison: Comparison, policy: Policy
 
 
 def judge_interval(interval: Interval, limit: Decimal) -> Outcome:
-    """Return PASS above the limit, FAIL below it, INCONCLUSIVE across it; bounds compare exactly with decimals."""
-    if Decimal(interval.lower) > limit:
+    """Return PASS above the limit, FAIL below it, INCONCLUSIVE across it.
+
+    Bounds are compared as the decimals that they are written as: the float -0.03 lies above -3/100, the bound does not.
+    """
+    if Decimal(str(interval.lower)) > limit:
         return Outcome.PASS
-    return Outcome.FAIL if Decimal(interval.upper) < limit else Outcome.INCONCLUSIVE
+    return Outcome.FAIL if Decimal(str(interval.upper)) < limit else Outcome.INCONCLUSIVE
 
 
 def check_floor(check_id: str, comparison: Comparison, floor: Decimal) -> Check:

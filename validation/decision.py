@@ -49,7 +49,7 @@ def block(key: Key, cause: Check) -> Check:
 def _stands_before(check: Check, key: Key) -> bool:
     """Whether an open integrity check concerns the subject of `key`: the store itself, a part of it, or its corpus."""
     subject = key[1]
-    related = subject.startswith(check.subject) or check.subject.endswith(f"/{subject}")
+    related = f"{subject}/".startswith(f"{check.subject}/") or check.subject.endswith(f"/{subject}")
     return check.id.startswith("INT") and check.outcome is not Outcome.PASS and related
 
 

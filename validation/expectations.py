@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from typing import TYPE_CHECKING, Any
 
 os.environ["GX_ANALYTICS_ENABLED"] = "false"
 
-import great_expectations as gx
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "module 'sre_", DeprecationWarning)
+    import great_expectations as gx
 from great_expectations.core.expectation_suite import ExpectationSuite
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from pydantic import ConfigDict
@@ -81,9 +84,8 @@ def list_parameters(limits: Limits, *, rows: int, model_id: str, corpora: Iterab
 
 
 def _merge_results(check: str, subject: str, results: list[ExpectationValidationResult], rows: int) -> Check:
-    raised = next((result for result in results if result.exception_info.get("raised_exception")), None)
-    if raised is not None:
-        message = raised.exception_info.get("exception_message")
+    message = next((message for result in results if (message := _find_exception(result))), None)
+    if message is not None:
         return Check(check, subject, Outcome.ERROR, n=rows, detail=f"the expectation raised: {message}")
     failed = next((result for result in results if not result.success), None)
     shown = failed or results[-1]
@@ -96,6 +98,13 @@ def _merge_results(check: str, subject: str, results: list[ExpectationValidation
         n=rows,
         detail=_explain(failed) if failed else None,
     )
+
+
+def _find_exception(result: ExpectationValidationResult) -> str | None:
+    """Return what an expectation raised: Great Expectations notes it flat, or once for each metric that it needed."""
+    info = result.exception_info or {}
+    notes = [info, *(note for note in info.values() if isinstance(note, dict))]
+    return next((str(note.get("exception_message")) for note in notes if note.get("raised_exception")), None)
 
 
 def _observe(result: ExpectationValidationResult) -> Any:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.vectors import MATRIX_RANK
+
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from pipeline.chunks import ChunkFile
     from validation.evidence import StoreEvidence, VectorEvidence
+
+REAL_KINDS = "biuf"
 
 
 def build_chunk_frame(chunks: ChunkFile) -> pd.DataFrame:
@@ -19,13 +26,17 @@ def build_chunk_frame(chunks: ChunkFile) -> pd.DataFrame:
 
 
 def build_vector_frame(vectors: VectorEvidence) -> pd.DataFrame:
-    """Return one row a vector: dimension, dtype, order, whether finite, norm (none when not finite) and digest."""
+    """Return one row a vector: dimension, dtype, order, whether finite, norm (none when not finite) and digest.
+
+    The dimension of what is no matrix is 0; what is no real number counts as not finite.
+    """
     values, header = vectors.values, vectors.header
-    matrix = values.reshape(len(values) if values.ndim else 1, -1).astype(np.float64)
+    matrix = _flatten_rows(values)
     finite = np.asarray(np.isfinite(matrix).all(axis=1))
-    norms = np.where(finite, np.linalg.norm(matrix, axis=1), np.nan)
+    with np.errstate(over="ignore", invalid="ignore"):
+        norms = np.where(finite, np.linalg.norm(matrix, axis=1), np.nan)
     return pd.DataFrame({
-        "dimension": matrix.shape[1],
+        "dimension": matrix.shape[1] if values.ndim == MATRIX_RANK else 0,
         "dtype": header.dtype,
         "order": "Fortran" if header.fortran_order else "C",
         "finite": finite,
@@ -34,9 +45,17 @@ def build_vector_frame(vectors: VectorEvidence) -> pd.DataFrame:
     })  # fmt: skip
 
 
+def _flatten_rows(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+    shape = values.shape or (1,)
+    rows, width = shape[0], math.prod(shape[1:])
+    if values.dtype.kind not in REAL_KINDS:
+        return np.full((rows, width), np.nan)
+    return values.reshape(rows, width).astype(np.float64)
+
+
 def build_database_frame(store: StoreEvidence, chunks: ChunkFile) -> pd.DataFrame:
     """Return one row a database row: whether id, text fields and blob are those of the chunk at that position."""
-    values = store.passages.values
+    values = np.atleast_1d(store.passages.values)
     expected = [
         (chunk, values[row].tobytes() if row < len(values) else None) for row, chunk in enumerate(chunks.chunks)
     ]

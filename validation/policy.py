@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from pipeline.documents import Strict, load_yaml
 from pipeline.errors import InputError
@@ -16,8 +16,16 @@ from pipeline.params import PROJECT_ROOT
 
 EXPECTATIONS = PROJECT_ROOT / "expectations"
 
+
+def _read_number(value: object) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        message = f"expected a number, got {value!r}"
+        raise ValueError(message)  # noqa: TRY004 - pydantic gathers ValueErrors only
+    return Decimal(str(value))
+
+
 CheckId = Annotated[str, Field(pattern=r"^[A-Z]{3}\d{3}$")]
-Share = Annotated[Decimal, Field(ge=0, le=1, allow_inf_nan=False)]
+Share = Annotated[Decimal, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_read_number)]
 Metric = Literal["recall@1", "recall@5", "recall@10", "mrr@10", "ndcg@10"]
 Scope = Literal["corpus", "store", "primary", "secondary"]
 
@@ -65,7 +73,7 @@ class Rules(Strict):
 class Policy(Strict):
     """All of `policy.yaml`."""
 
-    schema_version: Literal[1]
+    schema_version: Annotated[int, Field(ge=1, le=1)]
     statistics: Statistics
     limits: Limits
     release: Rules

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import Any
+from unicodedata import category
 
 from rich.console import Console, Group
 from rich.panel import Panel
@@ -27,7 +28,7 @@ def render_decision(record: dict[str, Any], path: str) -> Group:
     parts: list[Any] = [Table.grid(), _render_verdict(record)]
     parts += [_render_retrieval(corpus, metrics) for corpus, metrics in record["retrieval"].items()]
     parts += [_render_criteria(record["checks"]), _count_checks(record["checks"])]
-    parts.append(Text(f"{path}   exit code {record['exit_code']} ({verdict})", style="dim"))
+    parts.append(_quote(f"{path}   exit code {record['exit_code']} ({verdict})", style="dim"))
     return Group(*parts)
 
 
@@ -36,11 +37,17 @@ def show_decision(record: dict[str, Any], path: str) -> None:
     Console().print(render_decision(record, path))
 
 
+def _quote(text: str, style: str = "") -> Text:
+    """Return text that comes from evidence: no markup, and control characters written out, so no terminal obeys it."""
+    shown = (sign.encode("unicode_escape").decode() if category(sign).startswith("C") else sign for sign in text)
+    return Text("".join(shown), style=style)
+
+
 def _render_verdict(record: dict[str, Any]) -> Panel:
     verdict, reasons = record["decision"], record["reasons"]
     body = Text(EXPLANATIONS[verdict])
     for reason in reasons[:SHOWN_REASONS]:
-        body.append(f"\n• {reason}")
+        body.append("\n• ").append_text(_quote(reason))
     if len(reasons) > SHOWN_REASONS:
         body.append(f"\n… and {len(reasons) - SHOWN_REASONS} more")
     return Panel(
@@ -50,7 +57,7 @@ def _render_verdict(record: dict[str, Any]) -> Panel:
 
 def _render_retrieval(corpus: str, metrics: dict[str, Any]) -> Table:
     n = next(iter(metrics.values()))["base"]["n"]
-    table = Table(title=f"Retrieval on {corpus}, {n} questions", title_justify="left")
+    table = Table(title=_quote(f"Retrieval on {corpus}, {n} questions"), title_justify="left")
     for name in ("metric", "base", "candidate", "difference", "interval"):
         table.add_column(name, justify="left" if name == "metric" else "right")
     for name, metric in metrics.items():
@@ -80,8 +87,8 @@ def _render_criteria(checks: list[dict[str, Any]]) -> Table:
             continue
         outcome = Text(check["outcome"], style=MARKS[check["outcome"]])
         remedy = "" if passed else check["remedy"] or ""
-        cells = [Text(str(value)) for value in (check["id"], check["subject"])]
-        table.add_row(*cells, outcome, Text(_short(check["observed"])), Text(_short(check["limit"])), Text(remedy))
+        cells = [_quote(str(value)) for value in (check["id"], check["subject"])]
+        table.add_row(*cells, outcome, _quote(_short(check["observed"])), _quote(_short(check["limit"])), Text(remedy))
     return table
 
 

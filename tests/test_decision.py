@@ -1,0 +1,232 @@
+"""The verdict as a function of what was declared and what reported."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from validation.decision import Key, block, complete_ledger, decide
+from validation.outcomes import Check, Outcome, Verdict
+
+DECLARED: list[Key] = [
+    ("CHK101", "fr"),
+    ("INT101", "base/fr"),
+    ("VEC105", "base/fr/passages"),
+    ("INT101", "qlora/fr"),
+    ("VEC105", "qlora/fr/passages"),
+    ("STO204", "qlora/fr"),
+    ("INT104", "fr"),
+    ("RET301", "fr"),
+    ("RET302", "fr"),
+]
+WORSE = [Outcome.PASS, Outcome.INCONCLUSIVE, Outcome.FAIL, Outcome.ERROR]
+
+
+def make_checks(changes: dict[Key, Outcome] | None = None) -> list[Check]:
+    """Return a report of every declared check, PASS unless changed."""
+    changes = changes or {}
+    return [Check(*key, outcome=changes.get(key, Outcome.PASS), detail="why") for key in DECLARED]
+
+
+def judge_outcomes(changes: dict[Key, Outcome], *, protects_base: bool = False) -> Verdict:
+    """Return the verdict on a full report with some outcomes changed."""
+    return decide(complete_ledger(DECLARED, make_checks(changes)), protects_base=protects_base).verdict
+
+
+ROWS: dict[str, tuple[dict[Key, Outcome], Verdict, Verdict]] = {
+    "all passed": ({}, Verdict.RELEASE, Verdict.RELEASE),
+    "criterion failed": ({("RET301", "fr"): Outcome.FAIL}, Verdict.KEEP, Verdict.KEEP),
+    "criterion inconclusive": ({("RET302", "fr"): Outcome.INCONCLUSIVE}, Verdict.KEEP, Verdict.KEEP),
+    "failed and inconclusive": (
+        {("RET301", "fr"): Outcome.FAIL, ("RET302", "fr"): Outcome.INCONCLUSIVE},
+        Verdict.KEEP,
+        Verdict.KEEP,
+    ),
+    "candidate's content broken": ({("STO204", "qlora/fr"): Outcome.FAIL}, Verdict.KEEP, Verdict.KEEP),
+    "corpus broken": ({("CHK101", "fr"): Outcome.FAIL}, Verdict.KEEP, Verdict.KEEP),
+    "candidate's bytes not trusted": (
+        {("INT101", "qlora/fr"): Outcome.ERROR},
+        Verdict.NOT_EVALUATED,
+        Verdict.NOT_EVALUATED,
+    ),
+    "same vectors": ({("INT104", "fr"): Outcome.ERROR}, Verdict.NOT_EVALUATED, Verdict.NOT_EVALUATED),
+    "error outranks failure": (
+        {("RET301", "fr"): Outcome.FAIL, ("RET302", "fr"): Outcome.ERROR},
+        Verdict.NOT_EVALUATED,
+        Verdict.NOT_EVALUATED,
+    ),
+    "base's bytes not trusted": ({("INT101", "base/fr"): Outcome.ERROR}, Verdict.NOT_EVALUATED, Verdict.HALT),
+    "base's content broken": ({("VEC105", "base/fr/passages"): Outcome.FAIL}, Verdict.KEEP, Verdict.HALT),
+    "base and candidate broken": (
+        {("VEC105", "base/fr/passages"): Outcome.FAIL, ("INT101", "qlora/fr"): Outcome.ERROR},
+        Verdict.NOT_EVALUATED,
+        Verdict.HALT,
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "comparison", "release"), ROWS.values(), ids=ROWS)
+def test_every_row_of_the_table(changes: dict[Key, Outcome], comparison: Verdict, release: Verdict) -> None:
+    """Each kind of finding has its verdict; a base that does not hold stops a release, not a mere comparison."""
+    assert judge_outcomes(changes) is comparison
+    assert judge_outcomes(changes, protects_base=True) is release
+
+
+@pytest.mark.parametrize("protects_base", [False, True], ids=["comparison", "release"])
+def test_an_empty_ledger_is_not_evaluated(*, protects_base: bool) -> None:
+    """Where nothing was asked nothing is released."""
+    decision = decide(complete_ledger([], []), protects_base=protects_base)
+
+    assert decision.verdict is Verdict.NOT_EVALUATED
+    assert decision.reasons == ("no check was declared",)
+
+
+@pytest.mark.parametrize("key", [key for key in DECLARED if not key[1].startswith("base")], ids=":".join)
+def test_a_missing_check_is_not_evaluated(key: Key) -> None:
+    """A declared check that did not report is an ERROR that says so."""
+    ledger = complete_ledger(DECLARED, [check for check in make_checks() if check.key != key])
+    decision = decide(ledger, protects_base=True)
+
+    assert [check.key for check in ledger] == DECLARED
+    assert decision.verdict is Verdict.NOT_EVALUATED
+    assert decision.reasons == (f"{key[0]} {key[1]}: ERROR, did not report",)
+
+
+def test_a_missing_check_of_the_base_is_halt() -> None:
+    """The fallback must be shown to hold: without its checks a release stops."""
+    executed = [check for check in make_checks() if check.key != ("INT101", "base/fr")]
+
+    assert decide(complete_ledger(DECLARED, executed), protects_base=True).verdict is Verdict.HALT
+
+
+def test_a_check_reported_twice_is_not_evaluated() -> None:
+    """Two reports of one check, even if both passed, are an ERROR that says how many there were."""
+    executed = [*make_checks(), Check("RET301", "fr", Outcome.PASS)]
+    decision = decide(complete_ledger(DECLARED, executed), protects_base=False)
+
+    assert decision.verdict is Verdict.NOT_EVALUATED
+    assert decision.reasons == ("RET301 fr: ERROR, reported 2 times",)
+
+
+@pytest.mark.parametrize("outcome", list(Outcome), ids=str)
+def test_an_undeclared_check_is_not_evaluated(outcome: Outcome) -> None:
+    """A check that no policy asked for is an ERROR, whatever it reported."""
+    executed = [*make_checks(), Check("VEC999", "qlora/fr", outcome)]
+    ledger = complete_ledger(DECLARED, executed)
+    decision = decide(ledger, protects_base=False)
+
+    assert ledger[-1].key == ("VEC999", "qlora/fr")
+    assert decision.verdict is Verdict.NOT_EVALUATED
+    assert decision.reasons == ("VEC999 qlora/fr: ERROR, reported without being declared",)
+
+
+def test_the_same_id_on_another_subject_does_not_stand_in() -> None:
+    """A report on one store is none on the other."""
+    moved = [replace(check, subject="qlora/intl") if check.id == "STO204" else check for check in make_checks()]
+    outcomes = {check.key: check.outcome for check in complete_ledger(DECLARED, moved)}
+
+    assert outcomes[("STO204", "qlora/fr")] is Outcome.ERROR
+    assert outcomes[("STO204", "qlora/intl")] is Outcome.ERROR
+
+
+def test_checks_behind_an_untrusted_store_name_it() -> None:
+    """What could not run because a store's bytes are not trusted is blocked by that check, and only it is a reason."""
+    executed = [
+        Check("CHK101", "fr", Outcome.PASS),
+        Check("INT101", "base/fr", Outcome.PASS),
+        Check("VEC105", "base/fr/passages", Outcome.PASS),
+        Check("INT101", "qlora/fr", Outcome.ERROR, detail="bytes differ"),
+    ]
+    ledger = complete_ledger(DECLARED, executed)
+    decision = decide(ledger, protects_base=True)
+
+    assert {check.id: check.blocked_by for check in ledger[4:]} == dict.fromkeys(
+        ("VEC105", "STO204", "INT104", "RET301", "RET302"), "INT101"
+    )
+    assert decision.verdict is Verdict.NOT_EVALUATED
+    assert decision.reasons == ("INT101 qlora/fr: ERROR, bytes differ",)
+
+
+@pytest.mark.parametrize(
+    ("subject", "blocked"),
+    [("qlora/fr", True), ("qlora/fr/passages", True), ("fr", True), ("base/fr", False), ("qlora/fr2", False)],
+)
+def test_a_store_blocks_only_what_depends_on_it(subject: str, *, blocked: bool) -> None:
+    """An untrusted store blocks itself, its parts and its corpus; not another store, nor a corpus of like name."""
+    executed = [Check("INT101", "qlora/fr", Outcome.ERROR, detail="bytes differ")]
+    missing = complete_ledger([("INT101", "qlora/fr"), ("XYZ101", subject)], executed)[1]
+
+    assert missing.outcome is Outcome.ERROR
+    assert missing.blocked_by == ("INT101" if blocked else None)
+
+
+def test_what_a_failure_blocks_is_kept_not_unknown() -> None:
+    """Retrieval that could not be measured because the candidate's vectors FAIL leaves the base in place: KEEP."""
+    cause = Check("VEC105", "qlora/fr/passages", Outcome.FAIL, detail="NaN")
+    executed = [
+        cause if check.key == cause.key else block(check.key, cause) if check.id.startswith("RET") else check
+        for check in make_checks()
+    ]
+    decision = decide(complete_ledger(DECLARED, executed), protects_base=True)
+
+    assert decision.verdict is Verdict.KEEP
+    assert decision.reasons == ("VEC105 qlora/fr/passages: FAIL, NaN",)
+
+
+def test_reasons_begin_with_the_gravest() -> None:
+    """Failures are named before what is undecided, in the order of the ledger."""
+    changes = {("CHK101", "fr"): Outcome.INCONCLUSIVE, ("RET301", "fr"): Outcome.FAIL, ("RET302", "fr"): Outcome.FAIL}
+    decision = decide(complete_ledger(DECLARED, make_checks(changes)), protects_base=False)
+
+    assert [reason.split(":")[0] for reason in decision.reasons] == ["RET301 fr", "RET302 fr", "CHK101 fr"]
+
+
+draw_outcomes = st.lists(st.sampled_from(WORSE), min_size=len(DECLARED), max_size=len(DECLARED))
+
+
+@given(
+    outcomes=draw_outcomes,
+    steps=st.lists(st.integers(0, 3), min_size=len(DECLARED), max_size=len(DECLARED)),
+    protects_base=st.booleans(),
+)
+@settings(max_examples=50, deadline=None)
+def test_worsening_an_outcome_never_releases(outcomes: list[Outcome], steps: list[int], *, protects_base: bool) -> None:
+    """Whatever gets worse, what was no RELEASE stays none; and a RELEASE has no outcome but PASS."""
+    worse = [WORSE[min(WORSE.index(o) + s, 3)] for o, s in zip(outcomes, steps, strict=True)]
+    before, after = (
+        judge_outcomes(dict(zip(DECLARED, row, strict=True)), protects_base=protects_base) for row in (outcomes, worse)
+    )
+
+    assert (before is Verdict.RELEASE) == (set(outcomes) == {Outcome.PASS})
+    assert before is Verdict.RELEASE or after is not Verdict.RELEASE
+
+
+@given(
+    outcomes=draw_outcomes,
+    kept=st.lists(st.booleans(), min_size=len(DECLARED), max_size=len(DECLARED)),
+    protects_base=st.booleans(),
+)
+@settings(max_examples=50, deadline=None)
+def test_removing_a_report_never_releases(outcomes: list[Outcome], kept: list[bool], *, protects_base: bool) -> None:
+    """With any report missing there is no RELEASE, whatever the others say."""
+    checks = make_checks(dict(zip(DECLARED, outcomes, strict=True)))
+    left = [check for check, keep in zip(checks, kept, strict=True) if keep]
+    verdict = decide(complete_ledger(DECLARED, left), protects_base=protects_base).verdict
+
+    assert (verdict is Verdict.RELEASE) == (all(kept) and set(outcomes) == {Outcome.PASS})
+
+
+@given(outcomes=draw_outcomes, seed=st.randoms(use_true_random=False), protects_base=st.booleans())
+@settings(max_examples=25, deadline=None)
+def test_order_of_reports_does_not_matter(outcomes: list[Outcome], seed: object, *, protects_base: bool) -> None:
+    """The ledger is in declared order and the decision the same, whichever check finished first."""
+    checks = make_checks(dict(zip(DECLARED, outcomes, strict=True)))
+    shuffled = list(checks)
+    seed.shuffle(shuffled)  # type: ignore[attr-defined]
+    ledgers = [complete_ledger(DECLARED, executed) for executed in (checks, shuffled)]
+
+    assert ledgers[0] == ledgers[1]
+    assert decide(ledgers[0], protects_base=protects_base) == decide(ledgers[1], protects_base=protects_base)

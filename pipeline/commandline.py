@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from pathlib import Path
@@ -47,6 +48,7 @@ def run_app(app: typer.Typer) -> None:
 
     Exit codes: 0 done, 2 wrong usage, 30 not done (bad input, no space, defect), 130 interrupted.
     """
+    _relax_streams()
     try:
         code = app(standalone_mode=False)
     except typer.TyperException as error:
@@ -66,6 +68,13 @@ def run_app(app: typer.Typer) -> None:
         _fail(f"internal error at {place}: {type(error).__name__}: {error}; please report it")
     else:
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _relax_streams() -> None:
+    # A terminal that cannot show a sign gets its code; it must not turn a verdict into an error.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _refuse_usage(error: typer.TyperException) -> NoReturn:

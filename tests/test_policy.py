@@ -135,9 +135,7 @@ def test_a_missing_policy_is_refused(tmp_path: Path) -> None:
         load_rulebook(tmp_path / "absent.yaml")
 
 
-def test_the_gate_refuses_a_malformed_policy_and_writes_nothing(
-    tmp_path: Path, run_cli: Callable[..., Result]
-) -> None:
+def test_the_gate_refuses_a_malformed_policy_and_writes_nothing(tmp_path: Path, run_cli: Callable[..., Result]) -> None:
     """One line on standard error, exit code 30, and the decision that was there is still there."""
     sample, base, candidate = write_pair(tmp_path, base_hits=2, candidate_hits=4, rows=6)
     request = build_request(sample, base, candidate)

@@ -42,8 +42,8 @@ def build_corpus(
         name = path.relative_to(PROJECT_ROOT)
         if not check:
             with replace_file(path) as partial:
-                partial.write_text(content, encoding="utf-8")
-        elif not path.is_file() or path.read_text(encoding="utf-8") != content:
+                partial.write_bytes(content.encode())
+        elif not path.is_file() or path.read_bytes() != content.encode():
             raise InputError(name, "is not what the sources give", "run `python -m pipeline.corpus`")
         typer.echo(f"{name}: {'as the sources give' if check else 'written'}")
 
@@ -104,10 +104,9 @@ def render_triplets(questions: list[ResolvedQuestion], chunks: ChunkFile) -> str
         index_fulltext(connection, chunks.chunks)
         for question in questions:
             positive = chunks.chunks[question.relevant[0]]
+            answers = {chunks.chunks[row].text for row in question.relevant}
             ranked = [chunks.chunks[row] for row in rank_fulltext(connection, question.source.question, NEGATIVE_DEPTH)]
-            others = [
-                chunk for chunk in ranked if chunk.parent_id != positive.parent_id and chunk.text != positive.text
-            ]
+            others = [chunk for chunk in ranked if chunk.parent_id != positive.parent_id and chunk.text not in answers]
             if not others:
                 raise InputError(
                     question.id, "no other passage shares a word with this question", "reword the question"

@@ -103,9 +103,13 @@ def _build_metadata(total: int, model_id: str) -> list[tuple[str, str]]:
 
 def _build_rows(chunks: list[Chunk], matrix: Matrix) -> Iterator[tuple[object, ...]]:
     for chunk, vector in zip(chunks, matrix, strict=True):
-        metadata = json.dumps(chunk.collect_metadata(), ensure_ascii=False, sort_keys=True)
         blob = np.ascontiguousarray(vector, dtype=DTYPE).tobytes()
-        yield (chunk.id, chunk.text, chunk.source, chunk.page, chunk.tokens, metadata, blob)
+        yield (chunk.id, chunk.text, chunk.source, chunk.page, chunk.tokens, serialise_metadata(chunk), blob)
+
+
+def serialise_metadata(chunk: Chunk) -> str:
+    """Return what stands in a row's `metadata` column: the chunk's further fields as JSON with sorted keys."""
+    return json.dumps(chunk.collect_metadata(), ensure_ascii=False, sort_keys=True)
 
 
 @contextlib.contextmanager

@@ -34,12 +34,12 @@ def load_json(path: Path, record: type[Record]) -> Record:
         InputError: no such file, no valid UTF-8 or JSON, a duplicate key, a number that is not finite, or a field
             that breaks the record's schema; the message carries the field's path.
     """
-    return _validate(str(path), _read_text(path), record)
+    return _validate(str(path), read_text(path), record)
 
 
 def load_jsonl(path: Path, record: type[Record]) -> list[Record]:
     """Read one validated record a line; blank lines are refused. Raises `InputError` like `load_json`."""
-    lines = _split_lines(_read_text(path))
+    lines = _split_lines(read_text(path))
     return [_validate(f"{path}:{number}", line, record) for number, line in enumerate(lines, 1)]
 
 
@@ -49,7 +49,7 @@ def load_tsv(path: Path, header: tuple[str, ...]) -> list[tuple[str, ...]]:
     Raises:
         InputError: another header, or a row with another number of cells.
     """
-    rows = [tuple(line.split("\t")) for line in _split_lines(_read_text(path))]
+    rows = [tuple(line.split("\t")) for line in _split_lines(read_text(path))]
     if not rows or rows[0] != header:
         found = list(rows[0]) if rows else "an empty file"
         raise InputError(f"{path}:1", f"expected the header {list(header)}, got {found}", "add the BEIR header line")
@@ -63,7 +63,7 @@ def load_tsv(path: Path, header: tuple[str, ...]) -> list[tuple[str, ...]]:
 def load_yaml(path: Path, record: type[Record]) -> Record:
     """Read one YAML 1.2 document as a validated record. Raises `InputError` like `load_json`."""
     try:
-        document = YAML(typ="safe", pure=True).load(_read_text(path))
+        document = YAML(typ="safe", pure=True).load(read_text(path))
     except (YAMLError, ValueError, RecursionError) as error:
         raise InputError(path, f"not valid YAML: {error}", "mend the file") from error
     return _validate_text(str(path), _dump(path, document), record)
@@ -92,7 +92,8 @@ def _find_unfinite(value: object, field: str = "") -> str | None:
     return next((found for place, part in parts if (found := _find_unfinite(part, place)) is not None), None)
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a UTF-8 file. Raises `InputError` for another encoding or no file."""
     require_file(path)
     try:
         return path.read_text(encoding="utf-8")

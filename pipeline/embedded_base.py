@@ -180,7 +180,7 @@ def _build_network(vectors: npt.NDArray[np.float64], settings: EmbeddedModel) ->
         Gemma3TextConfig(
             vocab_size=len(vectors),
             hidden_size=settings.hidden_size,
-            intermediate_size=settings.hidden_size,
+            intermediate_size=settings.intermediate_size,
             num_hidden_layers=layers,
             layer_types=["sliding_attention"] * (layers - 1) + ["full_attention"],
             num_attention_heads=HEADS,

@@ -71,6 +71,7 @@ class EmbeddedModel(Strict):
     corpora: dict[Text, Count]
     vocabulary: Count
     hidden_size: Count
+    intermediate_size: Count
     layers: Count
     norm_epsilon: Positive
     steps: Annotated[int, Field(ge=0)]

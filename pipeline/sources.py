@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field
 
 from pipeline.chunking import PAGE_TOKENS, build_passages, count_tokens, parse_document
 from pipeline.chunks import Chunk, ChunkFile
-from pipeline.documents import Strict, load_jsonl
+from pipeline.documents import Strict, load_jsonl, read_text
 from pipeline.errors import InputError
 from pipeline.leaks import normalise_question
 
@@ -61,7 +61,7 @@ def build_chunks(corpus: Corpus) -> ChunkFile:
 
 
 def _cut_document(path: Path, corpus: str) -> Iterator[Chunk]:
-    document = parse_document(path.name, path.read_text(encoding="utf-8"))
+    document = parse_document(path.name, read_text(path))
     read = 0
     for number, section in enumerate(document.sections):
         parent = f"{path.stem}-s{number:03d}"
@@ -86,24 +86,22 @@ def load_source_questions(corpus: Corpus, kind: Literal["gold", "train"], chunks
     """Read the `*.gold.jsonl` or `*.train.jsonl` files beside the sources and find the chunks that answer.
 
     Raises:
-        InputError: a quote stands in no chunk or in too many, or a question is asked twice.
+        InputError: a quote stands in no chunk or in too many, a question is asked twice, or there is no gold question.
     """
     texts = [_squeeze(chunk.text) for chunk in chunks.chunks]
     resolved: dict[str, ResolvedQuestion] = {}
     for path in sorted(corpus.sources.glob(f"*.{kind}.jsonl")):
         for number, question in enumerate(load_jsonl(path, SourceQuestion), 1):
             where = f"{path}:{number}"
-            identity = _identify(corpus.name, path, question)
-            if identity in resolved:
+            asked = normalise_question(question.question)
+            if asked in resolved:
                 raise InputError(where, "this question is asked twice", "remove one")
             relevant = {position for quote in question.quotes for position in _find_quote(where, quote, texts)}
-            resolved[identity] = ResolvedQuestion(identity, question, tuple(sorted(relevant)))
+            identity = f"{corpus.name}:{path.name.split('.')[0]}:{hashlib.sha256(asked.encode()).hexdigest()[:8]}"
+            resolved[asked] = ResolvedQuestion(identity, question, tuple(sorted(relevant)))
+    if kind == "gold" and not resolved:
+        raise InputError(corpus.sources, "expected gold questions in *.gold.jsonl, got none", "write questions")
     return list(resolved.values())
-
-
-def _identify(corpus: str, path: Path, question: SourceQuestion) -> str:
-    digest = hashlib.sha256(normalise_question(question.question).encode()).hexdigest()
-    return f"{corpus}:{path.name.split('.')[0]}:{digest[:8]}"
 
 
 def _find_quote(where: str, quote: str, texts: list[str]) -> list[int]:

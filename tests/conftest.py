@@ -97,7 +97,7 @@ def build_chunk(index: int, corpus: str = "fr") -> dict[str, Any]:
     topic = TOPICS[index % len(TOPICS)]
     return {
         "id": f"règles-{index:03d}",
-        "text": f"Article {index} : l'arbitre traite « {topic} » au cas {index}. On fait ainsi depuis {1900 + index}.",
+        "text": f"Article {index} : l'arbitre traite « {topic} », cas numéro {index}. Ainsi fait-on en {1900 + index}.",
         "source": "règles.md",
         "page": 1 + index // 5,
         "tokens": 20,
@@ -174,6 +174,7 @@ def tiny_settings() -> EmbeddedModel:
         corpora={"fr": 1},
         vocabulary=400,
         hidden_size=64,
+        intermediate_size=64,
         layers=2,
         norm_epsilon=10.0,
         steps=2,

@@ -48,9 +48,7 @@ def test_building_twice_gives_the_same_vectors(
     np.testing.assert_allclose(load_encoder(str(tiny_model)).encode_documents(chunks), rebuilt, atol=1e-5)
 
 
-def test_another_seed_gives_another_model(
-    tiny_settings: EmbeddedModel, chunks: list[Chunk], tmp_path: Path
-) -> None:
+def test_another_seed_gives_another_model(tiny_settings: EmbeddedModel, chunks: list[Chunk], tmp_path: Path) -> None:
     """The seed reaches the model: it is not a decoration."""
     texts = [format_document(chunk) for chunk in chunks[:5]]
     first, second = (

@@ -253,9 +253,7 @@ def test_wrong_usage_is_told_apart(
     """Options that cannot be meant end with code 2 before anything is loaded or written."""
     target = tmp_path / "e.npy"
 
-    result = run_cli(
-        "pipeline.embeddings", "--chunks", sample.chunks, "--output", target, "--model", tiny_model, *more
-    )
+    result = run_cli("pipeline.embeddings", "--chunks", sample.chunks, "--output", target, "--model", tiny_model, *more)
 
     assert result.code == 2
     assert result.err.startswith("error: ")

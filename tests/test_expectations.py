@@ -117,7 +117,8 @@ def clear_row(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def shorten(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return unit vectors of one dimension less."""
     cut = array[:, :-1]
-    return (cut / np.linalg.norm(cut, axis=1, keepdims=True)).astype("<f4")
+    unit: npt.NDArray[Any] = (cut / np.linalg.norm(cut, axis=1, keepdims=True)).astype("<f4")
+    return unit
 
 
 VECTOR_SABOTAGES: dict[str, tuple[Change, set[str]]] = {

@@ -299,7 +299,8 @@ def draw_almost_equal() -> Matrix:
     """Return unit vectors that differ in their bytes and by less than 1e-6 in every similarity."""
     noise = np.random.default_rng(5).standard_normal((ROWS, DIMENSION)) * 1e-6
     vectors = draw_unit_vectors(1, seed=4) + noise
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    unit: Matrix = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 BAD: dict[str, tuple[Matrix, Matrix | None]] = {

@@ -92,9 +92,7 @@ def test_a_hub_model_is_checked_like_any_folder(tiny_model: Path, hub_cache: Pat
     [None, "", "main", "v1.0", REVISION[:-1], REVISION + "0", REVISION.upper()],
     ids=["none", "empty", "branch", "tag", "39-digits", "41-digits", "upper-case"],
 )
-def test_a_hub_id_needs_a_pinned_revision(
-    tiny_model: Path, hub_cache: Path, revision: str | None
-) -> None:
+def test_a_hub_id_needs_a_pinned_revision(tiny_model: Path, hub_cache: Path, revision: str | None) -> None:
     """A name that may point elsewhere tomorrow is refused, even when the model is in the cache."""
     cache_model(tiny_model, hub_cache, "acme/tiny")
 
@@ -112,9 +110,7 @@ def test_a_model_that_is_not_cached_is_not_fetched(tiny_model: Path, hub_cache: 
         find_model(model, revision)
 
 
-@pytest.mark.parametrize(
-    "model", ["nowhere", "./no/where", "/no/where", "a/b/c", "owner/"]
-)
+@pytest.mark.parametrize("model", ["nowhere", "./no/where", "/no/where", "a/b/c", "owner/"])
 def test_what_is_no_folder_and_no_hub_id_is_refused(model: str) -> None:
     """A mistyped path is not mistaken for a hub id."""
     with pytest.raises(ModelError, match="is neither a folder nor a hub id"):

@@ -101,9 +101,7 @@ def test_everything_else_is_the_parents(tuning: Tuning) -> None:
 
 def test_dense_layers_are_carried_over(tuning: Tuning) -> None:
     """The Dense layers of the merged model are the trained ones, not the parent's."""
-    for merged, trained, parent in zip(
-        load_dense(tuning.folder), tuning.dense, load_dense(tuning.parent), strict=True
-    ):
+    for merged, trained, parent in zip(load_dense(tuning.folder), tuning.dense, load_dense(tuning.parent), strict=True):
         np.testing.assert_array_equal(merged, trained)
         assert not np.array_equal(merged, parent)
 

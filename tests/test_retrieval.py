@@ -141,9 +141,7 @@ def test_a_question_becomes_quoted_words(question: str, expected: str) -> None:
         "no-accents", "injection", "empty", "signs", "underscores",
     ],
 )  # fmt: skip
-def test_full_text_finds_words_whatever_is_typed(
-    index: sqlite3.Connection, question: str, expected: list[int]
-) -> None:
+def test_full_text_finds_words_whatever_is_typed(index: sqlite3.Connection, question: str, expected: list[int]) -> None:
     """Quotes, operators, accents and case neither break the query nor change what words mean."""
     assert sorted(rank_fulltext(index, question, 10).tolist()) == expected
 

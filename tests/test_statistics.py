@@ -134,11 +134,11 @@ def test_global_random_state_is_not_used() -> None:
     differences = draw_differences(50, seed=1)
     first = compute_interval(differences, np.arange(50), SETTINGS)
     np.random.seed(0)  # noqa: NPY002 - the global state is the point
-    state = np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]  # noqa: NPY002
+    state = np.random.get_state()[1].tolist()  # type: ignore[index]  # noqa: NPY002
     second = compute_interval(differences, np.arange(50), SETTINGS)
 
     assert first == second
-    assert state == np.random.get_state()[1].tolist()  # type: ignore[index, union-attr]  # noqa: NPY002
+    assert state == np.random.get_state()[1].tolist()  # type: ignore[index]  # noqa: NPY002
 
 
 def test_no_difference_gives_an_interval_of_zero() -> None:

@@ -83,9 +83,7 @@ def test_training_repeats_with_its_seed(tiny_model: Path) -> None:
     assert train(tiny_model, other, make_columns())[0] != pytest.approx(first_losses, abs=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("epochs", "rows", "steps"), [(1.0, 16, 2), (2.0, 16, 4), (1.0, 17, 3), (0.5, 32, 2)], ids=str
-)
+@pytest.mark.parametrize(("epochs", "rows", "steps"), [(1.0, 16, 2), (2.0, 16, 4), (1.0, 17, 3), (0.5, 32, 2)], ids=str)
 def test_epochs_count_passes_over_the_rows(tiny_model: Path, epochs: float, rows: int, steps: int) -> None:
     """Without a number of steps, the epochs decide; a last small batch counts as a step."""
     settings = TrainingSettings(seed=3, batch_size=8, learning_rate=1e-3, temperature=0.05, epochs=epochs)

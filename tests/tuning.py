@@ -63,7 +63,11 @@ def write_triplets(path: Path, chunks: Path, rows: int = ROWS) -> Path:
     """Write training triplets about a corpus of `write_sample`."""
     texts = [chunk.text for chunk in load_chunks(chunks).chunks]
     lines = [
-        {"anchor": f"Quid {TOPICS[row * 3 % len(TOPICS)]} {1950 + row} ?", "positive": texts[row], "negative": texts[(row + 5) % len(texts)]}
+        {
+            "anchor": f"Quid {TOPICS[row * 3 % len(TOPICS)]} {1950 + row} ?",
+            "positive": texts[row],
+            "negative": texts[(row + 5) % len(texts)],
+        }
         for row in range(rows)
     ]
     path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
@@ -93,9 +97,7 @@ def run_tuning(parent: Path, work: Path) -> Tuning:
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.filterwarnings("ignore", PEFT_READS_OLD_NAME, FutureWarning)
         patch.setattr(qlora, "train_contrastive", watch)
-        finetune(
-            triplets, work / "tuned", model=str(parent), chunks=chunks, model_id="tiny-tuned", **SETTINGS
-        )
+        finetune(triplets, work / "tuned", model=str(parent), chunks=chunks, model_id="tiny-tuned", **SETTINGS)
     return Tuning(parent, work / "tuned", triplets, chunks, **seen)
 
 

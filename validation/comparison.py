@@ -56,15 +56,15 @@ def check_criterion(criterion: Criterion, comparison: Comparison, policy: Policy
     """Judge one metric by its interval.
 
     Superiority passes when the lower bound lies above 0, non-inferiority when it lies above minus the margin. An
-    upper bound below the same limit is a FAIL; an interval that straddles it is INCONCLUSIVE, and so is one whose
-    gold set is smaller than the policy's minimum.
+    upper bound below the same limit is a FAIL; an interval that straddles it is INCONCLUSIVE. A gold set smaller than
+    the policy's minimum is an ERROR: it cannot decide anything.
     """
     limit = Decimal(0) if criterion.kind == "superiority" else -policy.limits.margins[criterion.metric]
     interval = comparison.intervals[criterion.metric]
     outcome = judge_interval(interval, limit)
     detail = None if outcome is Outcome.PASS else _explain(criterion, interval, limit)
     if comparison.n < policy.limits.questions_min:
-        outcome = Outcome.INCONCLUSIVE
+        outcome = Outcome.ERROR
         detail = f"{comparison.n} questions, the policy asks for at least {policy.limits.questions_min}"
     difference = comparison.candidate[criterion.metric].mean() - comparison.base[criterion.metric].mean()
     return Check(

@@ -74,7 +74,7 @@ def decide(ledger: Sequence[Check], *, protects_base: bool) -> Decision:
 
 
 def _concerns_base(check: Check) -> bool:
-    return check.subject.split("/")[0] == "base"
+    return check.subject.startswith("base/")
 
 
 def _list_reasons(checks: Sequence[Check]) -> tuple[str, ...]:

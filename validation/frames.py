@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from pipeline.database import serialise_metadata
 from pipeline.vectors import MATRIX_RANK
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from pipeline.chunks import ChunkFile
+    from pipeline.chunks import Chunk, ChunkFile
     from validation.evidence import StoreEvidence, VectorEvidence
 
 REAL_KINDS = "biuf"
@@ -56,19 +57,20 @@ def _flatten_rows(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
 def build_database_frame(store: StoreEvidence, chunks: ChunkFile) -> pd.DataFrame:
     """Return one row a database row: whether id, text fields and blob are those of the chunk at that position."""
     values = np.atleast_1d(store.passages.values)
-    expected = [
-        (chunk, values[row].tobytes() if row < len(values) else None) for row, chunk in enumerate(chunks.chunks)
-    ]
-    records: list[dict[str, Any]] = []
+    records: list[dict[str, bool]] = []
     for row, stored in enumerate(store.rows):
-        chunk, blob = expected[row] if row < len(expected) else (None, None)
-        fields = (stored.text, stored.source, stored.page, stored.tokens)
+        chunk = chunks.chunks[row] if row < chunks.total else None
+        found = (stored.text, stored.source, stored.page, stored.tokens, stored.metadata)
         records.append({
             "id_equal": chunk is not None and stored.id == chunk.id,
-            "text_equal": chunk is not None and fields == (chunk.text, chunk.source, chunk.page, chunk.tokens),
-            "vector_equal": blob is not None and stored.embedding == blob,
+            "text_equal": chunk is not None and found == _list_text_fields(chunk),
+            "vector_equal": row < min(len(values), chunks.total) and stored.embedding == values[row].tobytes(),
         })  # fmt: skip
     return pd.DataFrame(records, columns=["id_equal", "text_equal", "vector_equal"])
+
+
+def _list_text_fields(chunk: Chunk) -> tuple[object, ...]:
+    return (chunk.text, chunk.source, chunk.page, chunk.tokens, serialise_metadata(chunk))
 
 
 def build_metadata_frame(store: StoreEvidence) -> pd.DataFrame:

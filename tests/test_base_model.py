@@ -1,4 +1,4 @@
-"""`python -m pipeline.base_model`: the profile's base model in a folder, built from the corpus or from the hub cache."""
+"""`python -m pipeline.base_model`: the profile's base model in a folder, built from the corpus or out of the cache."""
 
 from __future__ import annotations
 
@@ -64,6 +64,20 @@ def test_the_embedded_base_is_built_from_the_corpus(
     assert len(record["loss"]) == tiny_settings.steps
     assert load_encoder(str(output)).encode_documents(load_chunks(corpus).chunks).shape == (80, 768)
     assert list_scraps(tmp_path) == []
+
+
+def test_a_corpus_counts_as_often_as_params_say(
+    run_cli: Callable[..., Result],
+    choose_base: Callable[[EmbeddedModel | HubModel], Path],
+    tiny_settings: EmbeddedModel,
+    tmp_path: Path,
+) -> None:
+    """A corpus with weight 2 is learnt from twice; one that is not named is left out."""
+    choose_base(tiny_settings.model_copy(update={"corpora": {"fr": 2, "intl": 5}}))
+    output = tmp_path / "base"
+
+    assert run_cli("pipeline.base_model", "--output", output).code == 0
+    assert json.loads((output / "training_args.json").read_text(encoding="utf-8"))["chunks"] == 160
 
 
 def test_building_again_replaces_the_model_by_an_equal_one(

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rapidfuzz.distance import Indel
 
-from pipeline import corpus as corpus_module
 from pipeline import params
 from pipeline.chunks import Chunk, ChunkFile, load_chunks
-from pipeline.corpus import NEGATIVE_RANK, build_corpus, render_corpora
+from pipeline.corpus import NEGATIVE_RANK, build_corpus, render_corpora, render_triplets
 from pipeline.database import export_database, open_database
 from pipeline.errors import InputError
 from pipeline.gold import GoldSet, load_gold
 from pipeline.leaks import normalise_question
 from pipeline.params import Corpus, load_params
 from pipeline.retrieval import rank_fulltext
+from pipeline.sources import ResolvedQuestion, SourceQuestion
 from tests.conftest import draw_unit_vectors
 from tests.library import PARAGRAPHS, make_question, write_library, write_questions
 
@@ -274,11 +274,10 @@ def test_the_negative_is_at_rank_fifteen_outside_the_section() -> None:
     chunks[3] = make_passage(3, "une reine rare")
     chunks[4] = make_passage(4, "une tour rare")
     file = ChunkFile(corpus="fr", total=30, chunks=chunks)
-    resolve: Any = corpus_module.ResolvedQuestion
-    common = resolve("fr:x:1", make_source("Où va le roi ?"), (0,))
-    rare = resolve("fr:x:2", make_source("Reine rare ?"), (3,))
+    common = ResolvedQuestion("fr:x:1", make_source("Où va le roi ?"), (0,))
+    rare = ResolvedQuestion("fr:x:2", make_source("Reine rare ?"), (3,))
 
-    first, second = map(json.loads, corpus_module.render_triplets([common, rare], file).splitlines())
+    first, second = map(json.loads, render_triplets([common, rare], file).splitlines())
 
     assert first["positive"] == chunks[0].text
     assert first["negative"] == chunks[NEGATIVE_RANK + 3].text
@@ -289,9 +288,9 @@ def test_a_negative_never_answers() -> None:
     """Where the only other passage with the question's words answers too, another section or none will do."""
     chunks = [make_passage(0, "le roi"), make_passage(1, "le roi noir"), make_passage(2, "le fou")]
     file = ChunkFile(corpus="fr", total=3, chunks=chunks)
-    question: Any = corpus_module.ResolvedQuestion("fr:x:1", make_source("Où va le roi ?"), (0, 1))
+    question = ResolvedQuestion("fr:x:1", make_source("Où va le roi ?"), (0, 1))
 
-    row = json.loads(corpus_module.render_triplets([question], file))
+    row = json.loads(render_triplets([question], file))
 
     assert row == {"anchor": "Où va le roi ?", "positive": "le roi", "negative": "le fou"}
 
@@ -302,10 +301,8 @@ def make_passage(row: int, text: str) -> Chunk:
     return Chunk(id=f"c{row}", text=text, section=None, parent_id=f"p{row}", **fields)
 
 
-def make_source(question: str) -> Any:
+def make_source(question: str) -> SourceQuestion:
     """Return a source question."""
-    from pipeline.sources import SourceQuestion
-
     return SourceQuestion(question=question, quotes=["x"])
 
 
@@ -376,7 +373,7 @@ def test_the_command_writes_what_it_then_finds(project: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     assert len(result.stdout.splitlines()) == 5
     assert all(line.endswith(": as the sources give") for line in result.stdout.splitlines())
-    assert [path for path in project.rglob("*.partial")] == []
+    assert list(project.rglob("*.partial")) == []
 
 
 @pytest.mark.parametrize(

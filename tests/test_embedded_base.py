@@ -132,6 +132,24 @@ def test_token_vectors_are_scaled_and_weighted(chunks: list[Chunk], tiny_setting
     assert compare("roi", "dame") > compare("roi", "temps") + 0.3
 
 
+def test_token_vectors_are_those_of_latent_semantic_analysis(chunks: list[Chunk], tiny_settings: EmbeddedModel) -> None:
+    """Their products are those of idf-weighted right singular vectors of the tf-idf matrix, from a full SVD."""
+    texts = [chunk.text for chunk in chunks[: tiny_settings.hidden_size]]
+    tokenizer = train_tokenizer(texts, 400)
+    counts = np.zeros((len(texts), tokenizer.get_vocab_size()))
+    for row, text in enumerate(texts):
+        np.add.at(counts[row], tokenizer.encode(text).ids, 1)
+    idf = np.log((1 + len(texts)) / (1 + (counts > 0).sum(axis=0))) + 1
+    weighted = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0) * idf
+    weighted /= np.linalg.norm(weighted, axis=1, keepdims=True)
+    oracle = idf[:, None] * np.linalg.svd(weighted, full_matrices=False)[2].T
+    oracle /= (oracle**2).sum(axis=1).mean() ** 0.5
+
+    vectors = compute_token_vectors(tokenizer, texts, tiny_settings)
+
+    np.testing.assert_allclose(vectors @ vectors.T, oracle @ oracle.T, atol=0.1)
+
+
 def test_pairs_are_a_sentence_and_the_rest(tiny_settings: EmbeddedModel, chunks: list[Chunk]) -> None:
     """Each pair is prompted, comes from one chunk, and its question is missing from its passage."""
     pairs = build_pairs(chunks, tiny_settings)
@@ -145,7 +163,7 @@ def test_pairs_are_a_sentence_and_the_rest(tiny_settings: EmbeddedModel, chunks:
 
         assert anchor.startswith(QUESTION)
         assert question not in text or question in sections
-        assert any(question in {chunk.section} or question in chunk.text for chunk in sources)
+        assert any(question == chunk.section or question in chunk.text for chunk in sources)
         assert (title == "none") or question != title
     assert len(pairs["anchor"]) >= tiny_settings.steps * tiny_settings.batch_size
     assert min(kinds.values()) >= 10

@@ -144,7 +144,7 @@ def test_training_repeats(tuning: Tuning, tmp_path: Path) -> None:
 def test_two_pairs_from_a_hub_parent_suffice(
     run_cli: Callable[..., Result], tiny_model: Path, hub_cache: Path, tmp_path: Path
 ) -> None:
-    """The least that can be trained on is two rows; negatives are optional; a hub parent is recorded with its commit."""
+    """The least to train on is two rows; negatives are optional; a hub parent is recorded with its commit."""
     cache_model(tiny_model, hub_cache, "acme/tiny")
     triplets = tmp_path / "pairs.jsonl"
     triplets.write_text(

@@ -20,7 +20,8 @@ TOLD = "network use: "
 # What would keep a library quiet from outside must come from the project itself.
 SWITCHES = ("HF_", "TRANSFORMERS_", "DISABLE_TELEMETRY", "DO_NOT_TRACK", "GX_", "DVC_")
 
-HOOK = f'''
+LOOK_UP = "import socket; socket.getaddrinfo('localhost', 80)"
+HOOK = f"""
 import os, pathlib, socket, sys
 
 def watch(event, arguments):
@@ -34,7 +35,7 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 pathlib.Path(os.environ["WATCHED"], str(os.getpid())).touch()
-'''
+"""
 
 
 @pytest.fixture(scope="module")
@@ -50,11 +51,12 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 def run(watched: dict[str, str], *arguments: object) -> subprocess.CompletedProcess[str]:
     """Run Python under the hook; make sure that the hook was there."""
-    before = len(os.listdir(watched["WATCHED"]))
+    seen = Path(watched["WATCHED"])
+    before = set(seen.iterdir())
     command = [sys.executable, *map(str, arguments)]
     result = subprocess.run(command, cwd=ROOT, env=watched, capture_output=True, text=True, check=False)
 
-    assert len(os.listdir(watched["WATCHED"])) > before
+    assert set(seen.iterdir()) > before
     return result
 
 
@@ -62,16 +64,15 @@ def run(watched: dict[str, str], *arguments: object) -> subprocess.CompletedProc
     "code",
     [
         "import socket; socket.create_connection(('127.0.0.1', 9))",
-        "import socket; socket.socket().connect(('192.0.2.1', 443))",
+        "import socket; socket.socket().connect(('127.0.0.2', 443))",
         "import socket; socket.socket(socket.AF_INET6).connect(('::1', 9))",
-        "import socket; socket.getaddrinfo('localhost', 80)",
+        LOOK_UP,
         "import socket; socket.gethostbyname('localhost')",
         "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))",
         "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9')",
         "import socket\ntry:\n    socket.socket().connect_ex(('127.0.0.1', 9))\nexcept BaseException:\n    pass",
         "import socket, threading; threading.Thread(target=socket.getaddrinfo, args=('localhost', 80)).start()",
-        "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', 'import socket; "
-        'socket.getaddrinfo("localhost", 80)\']))',
+        f"import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', {LOOK_UP!r}]))",
     ],
     ids=["ipv4", "no-dns", "ipv6", "dns", "old-dns", "udp", "urllib", "swallowed", "thread", "child"],
 )

@@ -42,7 +42,7 @@ def measure_distance(first: Tensor, second: Tensor) -> float:
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_every_linear_layer_is_nf4_while_training(tuning: Tuning, moment: str) -> None:
-    """All linear layers are bitsandbytes 4-bit layers in NF4 with double quantisation, frozen, from first to last step."""
+    """All linear layers are frozen 4-bit layers in NF4 with double quantisation, from the first step to the last."""
     layers = getattr(tuning, moment)
 
     assert set(layers) == TARGETED

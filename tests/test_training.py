@@ -72,6 +72,17 @@ def test_the_first_loss_is_infonce(tiny_model: Path) -> None:
     assert losses[0] == pytest.approx(expected, abs=1e-3)
 
 
+def test_a_batch_holds_no_text_twice(tiny_model: Path) -> None:
+    """Each pair given twice: the first batch is still every pair once, so that no answer counts as a negative."""
+    columns = make_columns(8)
+    one = TrainingSettings(seed=3, batch_size=8, learning_rate=5e-3, temperature=0.05, steps=1)
+    once, _ = train(tiny_model, one, columns)
+
+    twice, _ = train(tiny_model, one, {name: texts * 2 for name, texts in columns.items()})
+
+    assert twice == pytest.approx(once, abs=1e-4)
+
+
 def test_training_repeats_with_its_seed(tiny_model: Path) -> None:
     """The same seed gives the same curve and vectors within 1e-5; another seed sees the rows in another order."""
     first_losses, first = train(tiny_model, SETTINGS, make_columns())

@@ -78,15 +78,15 @@ def run_tuning(parent: Path, work: Path) -> Tuning:
     """Fine-tune `parent` with the real command and watch it."""
     from pipeline import qlora
     from pipeline.finetune_embeddinggemma import finetune
+    from pipeline.training import train_contrastive
 
     chunks = write_sample(work / "corpus").chunks
     triplets = write_triplets(work / "triplets.jsonl", chunks)
     seen: dict[str, Any] = {}
-    train = qlora.train_contrastive
 
     def watch(model: Any, columns: dict[str, list[str]], *rest: Any) -> list[float]:
         seen["columns"], seen["before"] = columns, look_at_layers(model)
-        losses = train(model, columns, *rest)
+        losses = train_contrastive(model, columns, *rest)
         seen["after"] = look_at_layers(model)
         seen["plain_linears"] = list_plain_linears(model)
         seen["trained_names"] = [name for name, value in model.named_parameters() if value.requires_grad]

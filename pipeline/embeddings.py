@@ -31,6 +31,9 @@ def embed(
     if (questions is None) != (questions_output is None):
         message = "--questions and --questions-output go together"
         raise typer.BadParameter(message)
+    if questions_output is not None and questions_output.resolve() == output.resolve():
+        message = "--output and --questions-output name the same file"
+        raise typer.BadParameter(message)
     corpus = load_chunks(chunks)
     asked = load_questions(questions) if questions else []
     encoder = load_encoder(model, revision=revision, device=device, batch_size=batch_size, download=download)

@@ -135,9 +135,7 @@ def test_a_lower_interval_is_never_judged_better(bounds: list[float], drop: floa
     assert order.index(after) >= order.index(before)
 
 
-@pytest.mark.parametrize(
-    ("n", "expected"), [(99, Outcome.ERROR), (100, Outcome.PASS), (101, Outcome.PASS)], ids=str
-)
+@pytest.mark.parametrize(("n", "expected"), [(99, Outcome.ERROR), (100, Outcome.PASS), (101, Outcome.PASS)], ids=str)
 @pytest.mark.parametrize("criterion", [SUPERIORITY, NON_INFERIORITY], ids=lambda criterion: criterion.kind)
 def test_too_few_questions_decide_nothing(policy: Policy, criterion: Criterion, n: int, expected: Outcome) -> None:
     """Below the policy's minimum even a shown gain is not evaluated, and the check says how many are asked for."""

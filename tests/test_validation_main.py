@@ -84,13 +84,25 @@ def test_bytes_that_changed_are_not_evaluated(tmp_path: Path, run_cli: Run) -> N
 
 def test_a_base_that_is_gone_stops_the_release(tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without options the built stores are judged for release, and a base that is not there is HALT, exit code 40."""
-    monkeypatch.setattr("validation.__main__.BUILD", tmp_path / "absent")
+    monkeypatch.setattr("validation.__main__.BUILD", tmp_path / "build")
+    (tmp_path / "build" / "qlora" / "fr").mkdir(parents=True)
     result = run_cli("validation", "gate", "--output", tmp_path / "reports")
     record = read_record(tmp_path)
 
     assert (result.code, record["decision"], record["policy"]) == (40, "HALT", "release")
     assert record["reasons"][0].startswith("INT101 base/fr: ERROR, ")
     assert "RET307" in {check["id"] for check in record["checks"]}
+
+
+def test_nothing_built_is_no_halt(tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the first build the gate says in one line what to run, and writes no decision."""
+    monkeypatch.setattr("validation.__main__.BUILD", tmp_path / "absent")
+    result = run_cli("validation", "gate", "--output", tmp_path / "reports")
+
+    assert (result.code, result.err.count("\n")) == (30, 1)
+    assert "no store has been built yet" in result.err
+    assert "nox -s gate" in result.err
+    assert not (tmp_path / "reports").exists()
 
 
 def test_every_corpus_is_judged_for_release() -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pipeline.commandline import run_app
+from pipeline.errors import StoreError
 from pipeline.params import BUILD, PROJECT_ROOT, Params, load_params
 from validation.gate import ROLES, CorpusRequest, judge
 from validation.policy import EXPECTATIONS, load_rulebook
@@ -53,6 +54,7 @@ def gate(
         rules, name = rulebook.policy.comparison, "comparison"
     else:
         requests = list_release_requests(load_params())
+        require_built(requests)
         rules, name = rulebook.policy.release, "release"
     console = Console(stderr=True)
     with console.status("gate") as status:
@@ -83,6 +85,13 @@ def list_release_requests(params: Params) -> list[CorpusRequest]:
         )
         for corpus in params.corpora
     ]
+
+
+def require_built(requests: list[CorpusRequest]) -> None:
+    """Raise `StoreError` when there is no store at all: nothing was built yet, which is no reason to call a person."""
+    folders = [folder for request in requests for folder in request.stores.values()]
+    if not any(folder.exists() for folder in folders):
+        raise StoreError(folders[0], "no store has been built yet", "run `nox -s gate`, or `dvc repro` first")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ def _read_number(value: object) -> Decimal:
 CheckId = Annotated[str, Field(pattern=r"^[A-Z]{3}\d{3}$")]
 Share = Annotated[Decimal, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_read_number)]
 Metric = Literal["recall@1", "recall@5", "recall@10", "mrr@10", "ndcg@10"]
-Scope = Literal["corpus", "store", "primary", "secondary"]
 
 
 class Statistics(Strict):

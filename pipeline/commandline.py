@@ -55,6 +55,9 @@ def run_app(app: typer.Typer) -> None:
         _refuse_usage(error)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(EXIT_INTERRUPTED)
+    except SystemExit as error:
+        # rich and typer leave a closed pipe with code 1, which no command of this project uses.
+        sys.exit(EXIT_NOT_DONE if error.code == 1 else error.code)
     except PipelineError as error:
         _fail(str(error))
     except OSError as error:

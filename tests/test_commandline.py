@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -11,9 +13,12 @@ import typer
 
 from pipeline.commandline import make_progress, run_app, run_command
 from pipeline.errors import InputError, ModelError, PipelineError, StoreError
+from pipeline.params import PROJECT_ROOT
+from tests.conftest import Sample, build_sample_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 RAISED = {
     "input": (InputError("a.json: id", "expected text", "mend it"), 30, "a.json: id: expected text; mend it"),
@@ -182,3 +187,25 @@ def test_errors_keep_their_parts() -> None:
 
     assert (error.where, error.problem, error.remedy) == ("7", "problem", "remedy")
     assert all(issubclass(family, PipelineError) for family in (InputError, ModelError, StoreError))
+
+
+def test_a_closed_pipe_does_not_end_with_1(sample: Sample, tmp_path: Path) -> None:
+    """A reader that goes away early, as `| head` does, leaves code 30: 1 would look like a crash."""
+    store = build_sample_store(sample, tmp_path / "store", model_id="m", hits=1)
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.search",
+        "--db",
+        str(store / "corpus_mode_b_fr.db"),
+        "--mode",
+        "fulltext",
+    ]
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as closed:
+        result = subprocess.run(
+            [*command, "arbitre"], stdout=closed, stderr=subprocess.PIPE, cwd=PROJECT_ROOT, check=False
+        )
+
+    assert result.returncode == 30

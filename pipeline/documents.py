@@ -74,11 +74,15 @@ def _dump(path: Path, document: object) -> str:
         text = json.dumps(document)
     except (TypeError, ValueError) as error:
         raise InputError(path, f"not plain data: {error}", "use strings, finite numbers, lists and maps") from error
+    _require_finite(str(path), document)
+    return text
+
+
+def _require_finite(where: str, document: object) -> None:
     field = _find_unfinite(document)
     if field is not None:
-        where = f"{path}: {field}"
-        raise InputError(where, "not plain data: expected a finite number", "mend that field")
-    return text
+        place = f"{where}: {field}"
+        raise InputError(place, "expected a finite number, got NaN or infinity", "mend that field")
 
 
 def _find_unfinite(value: object, field: str = "") -> str | None:
@@ -108,12 +112,13 @@ def _split_lines(text: str) -> list[str]:
 
 def _validate(where: str, text: str, record: type[Record]) -> Record:
     try:
-        json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=_finite)
+        document = json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise InputError(where, f"not valid JSON at {place}: {error.msg}", "mend the file") from error
     except (ValueError, RecursionError) as error:
         raise InputError(where, str(error), "mend the file") from error
+    _require_finite(where, document)
     return _validate_text(where, text, record)
 
 
@@ -143,16 +148,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(message)
         record[key] = value
     return record
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    message = f"{name} is not a JSON number"
-    raise ValueError(message)
-
-
-def _finite(literal: str) -> float:
-    value = float(literal)
-    if not math.isfinite(value):
-        message = f"{literal} is not a finite number"
-        raise ValueError(message)
-    return value

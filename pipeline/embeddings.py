@@ -11,6 +11,7 @@ from pipeline.chunks import load_chunks
 from pipeline.commandline import run_command
 from pipeline.encoder import load_encoder
 from pipeline.gold import load_questions
+from pipeline.params import load_params
 from pipeline.provenance import write_provenance
 from pipeline.vectors import save_vectors
 
@@ -21,7 +22,7 @@ def embed(
     model: Annotated[str, typer.Option(help="Model folder, or hub id found in the local cache.")],
     questions: Annotated[Path | None, typer.Option(help="Questions to embed with the same model, JSON Lines.")] = None,
     questions_output: Annotated[Path | None, typer.Option(help="Where the questions' .npy goes.")] = None,
-    revision: Annotated[str | None, typer.Option(help="Hub commit of the model, 40 hexadecimal digits.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Hub commit; default: as params.yaml pins it.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts per forward pass.")] = 32,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; chosen by itself when left out.")] = None,
     *,
@@ -36,6 +37,7 @@ def embed(
         raise typer.BadParameter(message)
     corpus = load_chunks(chunks)
     asked = load_questions(questions) if questions else []
+    revision = revision or load_params().get_revision(model)
     encoder = load_encoder(model, revision=revision, device=device, batch_size=batch_size, download=download)
     save_vectors(output, encoder.encode_documents(corpus.chunks))
     write_provenance(output, chunks, "passages", encoder.identity)

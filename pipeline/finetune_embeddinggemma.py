@@ -45,7 +45,7 @@ def finetune(
     model: Annotated[
         str | None, typer.Option(help="Parent: a folder or hub id; default is the built base model.")
     ] = None,
-    revision: Annotated[str | None, typer.Option(help="Hub commit of the parent.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Hub commit; default: as params.yaml pins it.")] = None,
     model_id: Annotated[str | None, typer.Option(help="Identity of the result; default from params.yaml.")] = None,
     chunks: Annotated[
         Path | None, typer.Option(help="Corpus whose sections give its passages their titles, as when embedding.")
@@ -133,7 +133,7 @@ def _format_passage(text: str, titles: dict[str, str]) -> str:
 
 def _find_parent(model: str | None, revision: str | None, settings: FineTuning, *, download: bool) -> ModelFolder:
     if model is not None:
-        return find_model(model, revision, download=download)
+        return find_model(model, revision or load_params().get_revision(model), download=download)
     if settings.parent is not None:
         parent = settings.parent
         found = find_model(parent.folder or parent.model, parent.revision, download=download)

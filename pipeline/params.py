@@ -139,6 +139,11 @@ class Params(Strict):
         """The profile that is built."""
         return self.profiles[self.profile]
 
+    def get_revision(self, model: str) -> str | None:
+        """Return the revision at which some profile pins a hub model, or None."""
+        pinned = [part for profile in self.profiles.values() for part in (profile.base, profile.qlora.parent)]
+        return next((part.revision for part in pinned if isinstance(part, HubModel) and part.model == model), None)
+
     def get_model_id(self, candidate: CandidateName) -> str:
         """Return the model identity that a candidate's stores must carry."""
         if candidate == "qlora":

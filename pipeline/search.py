@@ -15,6 +15,7 @@ from pipeline.commandline import run_command
 from pipeline.database import StoredRow, load_matrix, load_metadata, load_rows, open_database
 from pipeline.encoder import load_encoder
 from pipeline.errors import StoreError
+from pipeline.params import load_params
 from pipeline.retrieval import Ranking, fuse_rankings, rank_cosine, rank_fulltext
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def search(
     model: Annotated[str | None, typer.Option(help="The model that made it; not needed for full text.")] = None,
     mode: Annotated[Mode, typer.Option(help="Vectors, words (BM25), or both fused.")] = Mode.cosine,
     top: Annotated[int, typer.Option(min=1, max=100, help="How many passages to show.")] = 5,
-    revision: Annotated[str | None, typer.Option(help="Hub commit of the model.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Hub commit; default: as params.yaml pins it.")] = None,
 ) -> None:
     """Print the best passages with source and page."""
     if model is None and mode is not Mode.fulltext:
@@ -54,7 +55,7 @@ def search(
 def _rank_by_meaning(
     connection: sqlite3.Connection, db: Path, question: str, model: str, revision: str | None
 ) -> Ranking:
-    encoder = load_encoder(model, revision=revision)
+    encoder = load_encoder(model, revision=revision or load_params().get_revision(model))
     label = load_metadata(connection).get("model_id")
     if label != encoder.identity.model_id:
         message = f"its vectors are by {label!r}, but the model is {encoder.identity.model_id!r}"

@@ -101,7 +101,7 @@ def test_a_missing_file_is_refused(
         ("chunks", b'{"corpus": "fr", "corpus": "fr"}', ['duplicate key "corpus"']),
         ("questions", b"", ["expected at least one question"]),
         ("questions", b'{"_id": "q", "text": "?"}\n{"_id": "q", "text": "!"}', [":2: _id: duplicate of line 1: 'q'"]),
-        ("questions", b'{"_id": "q", "text": NaN}', [":1: NaN is not a JSON number"]),
+        ("questions", b'{"_id": "q", "text": NaN}', [":1: text: expected a finite number"]),
         ("embeddings", b"pointer", ["expected a NumPy .npy file"]),
         ("question-embeddings", b"\x93NUMPY\x01\x00", ["unreadable .npy header"]),
     ],

@@ -201,7 +201,7 @@ def test_a_number_that_is_not_finite_is_refused(sample: Sample, refuse: Callable
     document["chunks"][1]["weight"] = 0.5
     sample.chunks.write_text(json.dumps(document).replace("0.5", number), encoding="utf-8")
 
-    refuse(number, "number")
+    refuse("chunks[1].weight", "finite number")
 
 
 def test_a_key_that_is_given_twice_in_a_chunk_is_refused(sample: Sample, refuse: Callable[..., None]) -> None:

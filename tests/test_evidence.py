@@ -126,7 +126,7 @@ MANIFESTS: dict[str, tuple[Sabotage, str]] = {
     "no JSON": (lambda path: path.write_text("{"), "not valid JSON"),
     "duplicate key": (lambda path: path.write_text('{"corpus": "fr", "corpus": "fr"}'), 'duplicate key "corpus"'),
     "not UTF-8": (lambda path: path.write_bytes(b'{"corpus": "\xff"}'), "not UTF-8"),
-    "not a number": (lambda path: path.write_text('{"total": NaN}'), "NaN is not a JSON number"),
+    "not a number": (lambda path: path.write_text('{"total": NaN}'), "expected a finite number"),
 }
 
 

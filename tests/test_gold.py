@@ -23,7 +23,7 @@ BAD_QUESTIONS = {
     "empty text": ('{"_id": "q", "text": ""}', ":1: text", 'got ""'),
     "text for metadata": ('{"_id": "q", "text": "?", "metadata": "x"}', ":1: metadata", 'got "x"'),
     "unknown field": ('{"_id": "q", "text": "?", "answer": "x"}', ":1: answer", "Extra inputs"),
-    "NaN": ('{"_id": "q", "text": "?", "metadata": {"a": NaN}}', ":1", "NaN is not a JSON number"),
+    "NaN": ('{"_id": "q", "text": "?", "metadata": {"a": NaN}}', ":1", "expected a finite number"),
     "duplicate key": ('{"_id": "q", "_id": "r", "text": "?"}', ":1", 'duplicate key "_id"'),
     "duplicate id": ('{"_id": "q", "text": "?"}\n{"_id": "r", "text": "?"}\n{"_id": "q", "text": "!"}', ":3",
                      "_id: duplicate of line 1: 'q'"),

@@ -161,3 +161,13 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     """The error says that there is no such file."""
     with pytest.raises(InputError, match=r"params\.yaml: expected a file, but it does not exist"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_a_hub_model_is_taken_at_its_pinned_revision() -> None:
+    """A hub id that a profile names needs no --revision on the command line; any other one does."""
+    params = load_params()
+    base = params.profiles["embeddinggemma"].base
+
+    assert isinstance(base, HubModel)
+    assert params.get_revision(base.model) == base.revision
+    assert params.get_revision("someone/else") is None

@@ -2,7 +2,7 @@
 
 Token vectors start from latent semantic analysis (Deerwester et al., 1990): an SVD of the tf-idf weighted chunk × token
 matrix. Attention and feed-forward branches start small, so that before training the encoder is close to an
-idf-weighted sum of token vectors. A short contrastive training (a sentence against the rest of its chunk) follows.
+idf-weighted sum of token vectors. A short contrastive training on pairs drawn from the text itself follows.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def build_encoder(chunks: Sequence[Chunk], settings: EmbeddedModel, scratch: Pat
 
 
 def train_encoder(model: SentenceTransformer, chunks: Sequence[Chunk], settings: EmbeddedModel) -> list[float]:
-    """Train an encoder on pairs of a sentence and the rest of its chunk; return the loss curve."""
+    """Train an encoder on the pairs of `build_pairs`; return the loss curve."""
     columns = build_pairs(chunks, settings)
     return train_contrastive(
         model,

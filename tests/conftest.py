@@ -16,6 +16,7 @@ import pytest
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from pipeline.chunks import ChunkFile, load_chunks
+from pipeline.encoder import ModelIdentity
 from pipeline.params import EmbeddedModel
 from pipeline.store import StoreInputs, build_store
 from pipeline.vectors import DIMENSION, Matrix, save_vectors
@@ -28,6 +29,14 @@ if TYPE_CHECKING:
 
 TOPICS = ("pendule", "roque", "promotion", "drapeau", "nulle", "appariement", "forfait", "échec", "notation", "bye")
 ROWS = 40
+IDENTITY = ModelIdentity(
+    model_id="tiny",
+    revision=None,
+    weights_sha256="0" * 64,
+    dimension=768,
+    document_prompt="{text}",
+    question_prompt="{text}",
+)
 QUESTIONS = 120
 
 

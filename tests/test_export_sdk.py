@@ -10,25 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from pipeline.encoder import ModelIdentity
 from pipeline.provenance import write_provenance
 from pipeline.vectors import save_vectors
 from tests.bad_input import check_refusal, hold_writer, list_scraps, run_limited
-from tests.conftest import ROWS, Result, Sample, draw_unit_vectors
+from tests.conftest import IDENTITY, ROWS, Result, Sample, draw_unit_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 MODULE = "pipeline.export_sdk"
-IDENTITY = ModelIdentity(
-    model_id="tiny",
-    revision=None,
-    weights_sha256="0" * 64,
-    dimension=768,
-    document_prompt="{text}",
-    question_prompt="{text}",
-)
 
 
 @pytest.fixture

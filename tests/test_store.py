@@ -13,26 +13,18 @@ import numpy as np
 import pytest
 
 from pipeline.chunks import load_chunks
-from pipeline.encoder import ModelIdentity
 from pipeline.errors import InputError, StoreError
 from pipeline.files import compute_sha256
 from pipeline.provenance import write_provenance
 from pipeline.store import MANIFEST, StoreInputs, build_store, load_manifest, name_files, require_replaceable
 from pipeline.vectors import save_vectors
 from tests.bad_input import list_scraps
-from tests.conftest import QUESTIONS, ROWS, Sample, draw_unit_vectors, write_sample
+from tests.conftest import IDENTITY, QUESTIONS, ROWS, Sample, draw_unit_vectors, write_sample
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-IDENTITY = ModelIdentity(
-    model_id="tiny",
-    revision=None,
-    weights_sha256="0" * 64,
-    dimension=768,
-    document_prompt="{text}",
-    question_prompt="{text}",
-)
+    from pipeline.encoder import ModelIdentity
 
 
 @pytest.fixture

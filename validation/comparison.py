@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -113,7 +113,7 @@ def describe_retrieval(comparison: Comparison) -> dict[str, object]:
             "base": _describe_side(name, base, comparison.base_ranks),
             "candidate": _describe_side(name, candidate, comparison.candidate_ranks),
             "difference": float(candidate.mean() - base.mean()),
-            "interval": {"lower": interval.lower, "upper": interval.upper, "level": interval.level},
+            "interval": asdict(interval),
         }
     return described
 

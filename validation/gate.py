@@ -66,14 +66,15 @@ def judge(
         corpus = load_corpus(request)
         corpora.append(corpus)
         criteria = rules.primary if request.primary else rules.secondary
-        declared += declare_checks(corpus.name, rules, criteria, with_floor=request.primary)
+        floor = rules.floor if request.primary else None
+        declared += declare_checks(corpus.name, rules, criteria, floor)
         announce(f"corpus {corpus.name}")
         executed += check_corpus(corpus, policy, runner)
         pair, checks = check_stores(request, corpus, policy, runner, announce)
         executed += checks
         stores += pair.values()
         announce(f"retrieval on {corpus.name}")
-        comparison, checks = check_retrieval(pair, corpus, policy, rules, request, checks)
+        comparison, checks = check_retrieval(pair, corpus, policy, criteria, floor, checks)
         executed += checks
         comparisons += [comparison] if comparison else []
     ledger = complete_ledger(declared, executed)
@@ -96,7 +97,7 @@ def load_corpus(request: CorpusRequest) -> CorpusEvidence:
     )
 
 
-def declare_checks(corpus: str, rules: Rules, criteria: list[Criterion], *, with_floor: bool) -> Iterator[Key]:
+def declare_checks(corpus: str, rules: Rules, criteria: list[Criterion], floor: str | None) -> Iterator[Key]:
     """List every check that must report for a corpus."""
     yield from ((check, corpus) for check in rules.corpus)
     for role in ROLES:
@@ -106,9 +107,13 @@ def declare_checks(corpus: str, rules: Rules, criteria: list[Criterion], *, with
         yield from ((check, subject) for check in rules.database)
     if "INT104" in rules.integrity:
         yield ("INT104", corpus)
-    yield from ((criterion.check, corpus) for criterion in criteria)
-    if with_floor and rules.floor:
-        yield (rules.floor, corpus)
+    yield from list_retrieval_keys(corpus, criteria, floor)
+
+
+def list_retrieval_keys(corpus: str, criteria: list[Criterion], floor: str | None) -> list[Key]:
+    """List the checks that need both stores' answers."""
+    ids = [criterion.check for criterion in criteria] + ([floor] if floor else [])
+    return [(check, corpus) for check in ids]
 
 
 def check_corpus(corpus: CorpusEvidence, policy: Policy, runner: ExpectationRunner) -> list[Check]:
@@ -184,17 +189,14 @@ def check_retrieval(
     stores: dict[CandidateName, StoreEvidence],
     corpus: CorpusEvidence,
     policy: Policy,
-    rules: Rules,
-    request: CorpusRequest,
+    criteria: list[Criterion],
+    floor: str | None,
     checks: list[Check],
 ) -> tuple[Comparison | None, list[Check]]:
     """Compare both stores' answers, or say which failed check stands in the way."""
-    criteria = rules.primary if request.primary else rules.secondary
-    floor = rules.floor if request.primary else None
-    keys = [(criterion.check, corpus.name) for criterion in criteria] + ([(floor, corpus.name)] if floor else [])
     blocking = next((check for check in checks if check.outcome is not Outcome.PASS and _is_needed(check)), None)
     if blocking is not None:
-        return None, [block(key, blocking) for key in keys]
+        return None, [block(key, blocking) for key in list_retrieval_keys(corpus.name, criteria, floor)]
     comparison = compare_stores(stores["base"], stores["qlora"], corpus, policy.statistics)
     found = [check_criterion(criterion, comparison, policy) for criterion in criteria]
     found += [check_floor(floor, comparison, policy.limits.recall_floor)] if floor else []

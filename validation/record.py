@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,6 @@ def write_record(record: dict[str, Any], output: Path) -> Path:
 
 
 def _describe_check(check: Check, declared: DeclaredCheck | None) -> dict[str, Any]:
-    interval = check.interval
     return {
         "id": check.id,
         "requirement": declared.requirement if declared else None,
@@ -55,7 +55,7 @@ def _describe_check(check: Check, declared: DeclaredCheck | None) -> dict[str, A
         "limit": check.limit,
         "unit": declared.unit if declared else None,
         "n": check.n,
-        "interval": {"lower": interval.lower, "upper": interval.upper, "level": interval.level} if interval else None,
+        "interval": asdict(check.interval) if check.interval else None,
         "detail": check.detail,
         "blocked_by": check.blocked_by,
         "remedy": declared.remedy if declared else None,

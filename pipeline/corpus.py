@@ -18,16 +18,16 @@ from pipeline.database import index_fulltext
 from pipeline.errors import InputError
 from pipeline.files import replace_file
 from pipeline.gold import QRELS_HEADER
-from pipeline.leaks import find_leaks
+from pipeline.leaks import NEAR_DUPLICATE, find_leaks
 from pipeline.params import PROJECT_ROOT, Corpus, load_params
 from pipeline.retrieval import rank_fulltext
 from pipeline.sources import ResolvedQuestion, build_chunks, load_source_questions
+from pipeline.triplets import TRIPLETS
 
 if TYPE_CHECKING:
     from pipeline.chunks import ChunkFile
     from pipeline.corpus_card import CorpusCard
 
-TRIPLETS = PROJECT_ROOT / "corpus" / "training" / "triplets_train.jsonl"
 NEGATIVE_DEPTH = 40
 NEGATIVE_RANK = 15
 README = PROJECT_ROOT / "corpus" / "README.md"
@@ -129,7 +129,7 @@ def _require_distinct(corpus: Corpus, chunks: ChunkFile) -> None:
 
 
 def _require_no_leak(gold: list[str], training: list[str]) -> None:
-    leaks = find_leaks(gold, training)
+    leaks = find_leaks(gold, training, NEAR_DUPLICATE)
     if leaks:
         worst = max(leaks, key=lambda leak: leak.similarity)
         message = f"{len(leaks)} gold questions are given away, such as {worst.training!r} for {worst.gold!r}"

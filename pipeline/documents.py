@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import date
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -71,11 +72,19 @@ def load_yaml(path: Path, record: type[Record]) -> Record:
 
 def _dump(path: Path, document: object) -> str:
     try:
-        text = json.dumps(document)
+        text = json.dumps(document, default=_spell_day)
     except (TypeError, ValueError) as error:
         raise InputError(path, f"not plain data: {error}", "use strings, finite numbers, lists and maps") from error
     _require_finite(str(path), document)
     return text
+
+
+def _spell_day(value: object) -> str:
+    """Return a day as JSON has it; YAML reads `2027-01-31` as one."""
+    if type(value) is not date:
+        message = f"{value!r} is no plain value"
+        raise TypeError(message)
+    return value.isoformat()
 
 
 def _require_finite(where: str, document: object) -> None:

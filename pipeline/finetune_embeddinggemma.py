@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from pipeline.chunks import load_chunks
 from pipeline.commandline import run_command
-from pipeline.documents import Strict, load_jsonl
 from pipeline.encoder import DOCUMENT_PROMPT, NO_TITLE, QUESTION_PROMPT, quieten_libraries
 from pipeline.errors import InputError, ModelError
 from pipeline.files import compute_sha256, replace_folder, write_json
@@ -24,19 +23,10 @@ from pipeline.model_folder import (
     require_replaceable,
 )
 from pipeline.params import BASE_MODEL, FineTuning, load_params
+from pipeline.triplets import Triplet, load_triplets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-Text = Annotated[str, Field(min_length=1)]
-
-
-class Triplet(Strict):
-    """A question, the passage that answers it and, where there is one, a passage that does not."""
-
-    anchor: Text
-    positive: Text
-    negative: Text | None = None
 
 
 def finetune(
@@ -66,7 +56,7 @@ def finetune(
     }  # fmt: skip
     settings = override_settings(load_params().active.qlora, given)
     require_replaceable(output)
-    rows = load_jsonl(triplets, Triplet)
+    rows = load_triplets(triplets)
     columns = build_columns(rows, load_titles(chunks), triplets)
     parent = _find_parent(model, revision, settings, download=download)
     quieten_libraries()

@@ -34,11 +34,12 @@ def normalise_question(text: str) -> str:
     return _NOT_WORD.sub(" ", bare).strip()
 
 
-def find_leaks(gold: Sequence[str], training: Sequence[str]) -> list[Leak]:
+def find_leaks(gold: Sequence[str], training: Sequence[str], threshold: float) -> list[Leak]:
     """Compare every gold question with every training question, whatever the order of their words.
 
     The similarity is the normalised insertion–deletion similarity of the sorted words (RapidFuzz `token_sort_ratio`);
-    90 and more counts as a near-duplicate. Questions against corpus text is not a leak and is not looked at.
+    `threshold` percent and more count as a near-duplicate. Questions against corpus text is not a leak and is not
+    looked at.
     """
     if not gold or not training:
         return []
@@ -46,7 +47,7 @@ def find_leaks(gold: Sequence[str], training: Sequence[str]) -> list[Leak]:
         [normalise_question(text) for text in gold],
         [normalise_question(text) for text in training],
         scorer=fuzz.token_sort_ratio,
-        score_cutoff=NEAR_DUPLICATE,
+        score_cutoff=threshold,
         dtype=np.float32,
         workers=-1,
     )

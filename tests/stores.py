@@ -1,30 +1,39 @@
-"""Stores for tests of the gate: good ones, and ways to spoil one and sign its new bytes."""
+"""Stores for tests of the gate; the ways to spoil one and sign its new bytes are those of the certification."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import sqlite3
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pipeline.files import compute_sha256, write_json
-from pipeline.store import MANIFEST, load_manifest
 from tests.conftest import Sample, build_sample_store, write_sample
-from validation.gate import CorpusRequest, load_corpus
+from validation.gate import load_corpus
+from validation.spoiling import (
+    Part,
+    copy_blobs,
+    edit_database,
+    edit_manifest,
+    flip_bit,
+    get_path,
+    load_array,
+    replace_array,
+    replace_passages,
+    sign,
+)
+from validation.stores import CorpusRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
-
-    import numpy.typing as npt
 
     from validation.evidence import CorpusEvidence
 
+__all__ = [
+    "FILES", "ROLES", "ROWS", "build_request", "copy_blobs", "edit_database", "edit_manifest", "flip_bit", "get_path",
+    "list_options", "load_array", "load_sample", "name_model", "replace_array", "replace_passages", "sign",
+    "write_pair",
+]  # fmt: skip
+
 ROWS = 120
 ROLES = {"base": "base-model", "qlora": "qlora-model"}
-FILES = ("embeddings", "questions", "database")
+FILES: tuple[Part, ...] = ("embeddings", "questions", "database")
 
 
 def write_pair(folder: Path, *, base_hits: int, candidate_hits: int, rows: int = ROWS) -> tuple[Sample, Path, Path]:
@@ -37,12 +46,11 @@ def write_pair(folder: Path, *, base_hits: int, candidate_hits: int, rows: int =
 
 def build_request(sample: Sample, base: Path, candidate: Path, *, total: int | None = None) -> CorpusRequest:
     """Return the request to compare two stores that come from elsewhere."""
-    stores = {"base": base, "qlora": candidate}
     return CorpusRequest(
         sample.chunks,
         sample.questions,
         sample.qrels,
-        {"base": stores["base"], "qlora": stores["qlora"]},
+        {"base": base, "qlora": candidate},
         primary=True,
         total=total,
         model_ids=None,
@@ -52,53 +60,6 @@ def build_request(sample: Sample, base: Path, candidate: Path, *, total: int | N
 def load_sample(sample: Sample) -> CorpusEvidence:
     """Load a small corpus as the gate does."""
     return load_corpus(build_request(sample, sample.chunks, sample.chunks))
-
-
-def get_path(store: Path, role: str) -> Path:
-    """Return the path of one of a store's three files."""
-    record = getattr(load_manifest(store).files, role)
-    return store / str(record.name)
-
-
-def edit_manifest(store: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    """Rewrite a store's manifest after `change` altered it."""
-    document = json.loads((store / MANIFEST).read_text(encoding="utf-8"))
-    change(document)
-    write_json(store / MANIFEST, document)
-
-
-def sign(store: Path) -> None:
-    """Make the manifest say what the files now are, so that their bytes are trusted."""
-
-    def update(document: dict[str, Any]) -> None:
-        for record in document["files"].values():
-            path = store / record["name"]
-            record["size"], record["sha256"] = path.stat().st_size, compute_sha256(path)
-
-    edit_manifest(store, update)
-
-
-def replace_array(store: Path, role: str, array: npt.NDArray[Any]) -> None:
-    """Put another array in the place of a store's matrix and sign it."""
-    np.save(get_path(store, role), array)
-    sign(store)
-
-
-def edit_database(store: Path, statement: str, parameters: tuple[object, ...] = ()) -> None:
-    """Change a store's database by one statement and sign it."""
-    with contextlib.closing(sqlite3.connect(get_path(store, "database"))) as connection:
-        connection.execute(statement, parameters)
-        connection.commit()
-    sign(store)
-
-
-def copy_blobs(store: Path, array: npt.NDArray[Any]) -> None:
-    """Write the rows of an array as the blobs of a store's database and sign it."""
-    with contextlib.closing(sqlite3.connect(get_path(store, "database"))) as connection:
-        rows = [(row.tobytes(), position) for position, row in enumerate(array, 1)]
-        connection.executemany("UPDATE chunks SET embedding = ? WHERE rowid = ?", rows)
-        connection.commit()
-    sign(store)
 
 
 def name_model(store: Path) -> None:

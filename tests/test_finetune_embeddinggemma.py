@@ -14,7 +14,8 @@ from pipeline import finetune_embeddinggemma
 from pipeline.chunks import load_chunks
 from pipeline.encoder import load_encoder
 from pipeline.errors import InputError
-from pipeline.finetune_embeddinggemma import Triplet, build_columns, finetune, load_titles
+from pipeline.finetune_embeddinggemma import build_columns, finetune, load_titles
+from pipeline.triplets import Triplet
 from pipeline.model_folder import ModelSource, compute_weights_digest, find_model
 from pipeline.params import HubModel, load_params
 from tests.bad_input import check_refusal, list_scraps

@@ -70,7 +70,7 @@ def test_scores_are_dot_products() -> None:
     np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("depth", [1, 5, 49, 50, 51, 1000])
+@pytest.mark.parametrize("depth", [0, 1, 5, 12, 13, 49, 50, 51, 1000])
 def test_cosine_ranks_as_a_full_sort_does(depth: int) -> None:
     """Whatever the depth, up to and beyond the corpus, the top is that of a sort over everything."""
     questions, passages = draw_unit_vectors(7, 3), draw_unit_vectors(50, 4)
@@ -90,6 +90,43 @@ def test_equal_scores_keep_the_order_of_the_corpus(levels: list[int], depth: int
     questions = place_on_axis([4, 2])
 
     assert rank_cosine(questions, passages, depth).tolist() == rank_naively(questions, passages, depth)
+
+
+@settings(max_examples=50, deadline=None)
+@given(missing=st.integers(0, 60), depth=st.integers(1, 15), seed=st.integers(0, 1000))
+def test_what_is_not_a_number_comes_last(missing: int, depth: int, seed: int) -> None:
+    """A passage without a score never stands before one that has a score, and takes no one's place."""
+    random = np.random.default_rng(seed)
+    levels = random.permutation(60).astype(np.float32)
+    levels[random.permutation(60)[:missing]] = np.nan
+    passages = np.zeros((60, DIMENSION), dtype=np.float32)
+    passages[:, 0] = levels
+    below = np.nan_to_num(levels, nan=-1.0)
+    expected = sorted(range(60), key=lambda position: -below[position])
+
+    assert rank_cosine(place_on_axis([4]), passages, depth).tolist() == [expected[:depth]]
+
+
+def test_an_empty_side_gives_an_empty_ranking() -> None:
+    """No passages give no positions, and no questions no rows."""
+    some, none = draw_unit_vectors(40, 6), draw_unit_vectors(40, 6)[:0]
+
+    assert rank_cosine(some, none, 10).shape == (40, 0)
+    assert rank_cosine(none, some, 10).shape == (0, 10)
+    assert rank_cosine(none, some, 50).shape == (0, 40)
+    assert rank_cosine(none, none, 10).shape == (0, 0)
+
+
+@pytest.mark.parametrize("depth", [1, 10, 100], ids=["one", "ten", "hundred"])
+@pytest.mark.parametrize("step", [1, 2, 4, 8, 40, 400], ids="every {}".format)
+def test_the_nearest_are_found_wherever_they_stand(depth: int, step: int) -> None:
+    """The best passages may be neighbours or any distance apart."""
+    question, passages = draw_unit_vectors(1, 7), draw_unit_vectors(900, 8)
+    nearest = np.argsort(-compute_scores(question, passages)[0])
+    arranged = np.empty_like(passages)
+    arranged[np.argsort(np.arange(900) % step, kind="stable")] = passages[nearest]
+
+    assert rank_cosine(question, arranged, depth).tolist() == rank_naively(question, arranged, depth)
 
 
 def test_a_passage_is_its_own_nearest() -> None:

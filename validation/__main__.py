@@ -1,7 +1,8 @@
-"""`python -m validation`: judge embedding stores from the command line."""
+"""`python -m validation`: judge embedding stores, certify the gate and explain a decision, from the command line."""
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -9,15 +10,26 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from pipeline.commandline import run_app
-from pipeline.errors import StoreError
-from pipeline.params import BUILD, PROJECT_ROOT, Params, load_params
-from validation.gate import ROLES, CorpusRequest, judge
-from validation.policy import EXPECTATIONS, load_rulebook
-from validation.record import build_record, write_record
+from pipeline.commandline import make_progress, run_app
+from pipeline.documents import load_json
+from pipeline.errors import PipelineError
+from pipeline.params import PROJECT_ROOT, CandidateName, load_params
+from validation.certify import certify_gate
+from validation.document import Record
+from validation.explain import render_explanation
+from validation.gate import judge
+from validation.policy import EXPECTATIONS, Rulebook, load_rulebook
+from validation.record import DECISION, build_record, build_refusal, write_record
 from validation.render import show_decision
+from validation.request import Evidence, build_foreign_request, build_release_request
+from validation.stores import CorpusRequest
+
+REPORTS = PROJECT_ROOT / "reports"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+PolicyOption = Annotated[Path, typer.Option(help="Limits and required checks.")]
+OutputOption = Annotated[Path, typer.Option(help="Folder of the decision and its evidence.")]
 
 
 @app.callback()
@@ -32,66 +44,79 @@ def gate(
     chunks: Annotated[Path | None, typer.Option(help="Corpus of those stores.")] = None,
     questions: Annotated[Path | None, typer.Option(help="Gold questions, JSON Lines.")] = None,
     qrels: Annotated[Path | None, typer.Option(help="Relevance judgements, BEIR TSV.")] = None,
-    policy: Annotated[Path, typer.Option(help="Limits and required checks.")] = EXPECTATIONS / "policy.yaml",
-    output: Annotated[Path, typer.Option(help="Folder for decision.json.")] = PROJECT_ROOT / "reports",
+    triplets: Annotated[Path | None, typer.Option(help="Training pairs of that candidate, searched for leaks.")] = None,
+    policy: PolicyOption = EXPECTATIONS / "policy.yaml",
+    output: OutputOption = REPORTS,
+    as_of: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day on which waivers are looked at; default: today.")
+    ] = None,
 ) -> int:
     """Decide whether the candidate may replace the base.
 
     Without options, this project's built stores are judged for release. With --base, --candidate, --chunks, --questions
-    and --qrels, two stores from anywhere are compared: no floor, nothing to tag.
+    and --qrels, two stores from anywhere are compared: no floor, no certificate, nothing to tag.
     """
     foreign = (base, candidate, chunks, questions, qrels)
-    if any(foreign) and not all(foreign):
+    if any((*foreign, triplets)) and not all(foreign):
         message = "--base, --candidate, --chunks, --questions and --qrels go together"
         raise typer.BadParameter(message)
-    rulebook = load_rulebook(policy)
+    stores: CorpusRequest | None = None
     if base and candidate and chunks and questions and qrels:
-        requests = [
-            CorpusRequest(
-                chunks, questions, qrels, {"base": base, "qlora": candidate}, primary=True, total=None, model_ids=None
-            )
-        ]
-        rules, name = rulebook.policy.comparison, "comparison"
-    else:
-        requests = list_release_requests(load_params())
-        require_built(requests)
-        rules, name = rulebook.policy.release, "release"
+        pair: dict[CandidateName, Path] = {"base": base, "qlora": candidate}
+        stores = CorpusRequest(chunks, questions, qrels, pair, primary=True, total=None, model_ids=None)
+    day = as_of.date() if as_of else datetime.now(UTC).date()
+    try:
+        record = decide_stores(stores, triplets, load_rulebook(policy), output, day)
+    except PipelineError as error:
+        write_record(build_refusal(error, for_release=stores is None), output)
+        raise
+    show_decision(record, str(write_record(record, output)))
+    return record.exit_code
+
+
+def decide_stores(
+    stores: CorpusRequest | None, triplets: Path | None, rulebook: Rulebook, output: Path, day: date
+) -> Record:
+    """Gather evidence, judge it and return the decision document; without `stores`, the project's own are judged.
+
+    Raises:
+        PipelineError: a corpus, the evidence or params.yaml is malformed, so nothing can be judged.
+    """
     console = Console(stderr=True)
     with console.status("gate") as status:
-        judgement = judge(
-            requests,
-            rulebook.policy,
-            rules,
-            for_release=name == "release",
+        evidence = Evidence(
+            folder=output,
+            rounds=rulebook.policy.statistics.rounds,
             announce=lambda what: status.update(Text(what)),
+            warn=lambda what: console.print(Text(what)),
         )
-    record = build_record(judgement, rulebook, name)
-    path = write_record(record, output)
-    show_decision(record, str(path))
-    return int(record["exit_code"])
+        if stores:
+            request, inputs = build_foreign_request(stores, triplets, day, evidence)
+        else:
+            request, inputs = build_release_request(load_params(), day, evidence)
+        rules = rulebook.policy.comparison if stores else rulebook.policy.release
+        judgement = judge(request, rulebook, rules, evidence.announce)
+        return build_record(judgement, request, rulebook, inputs)
 
 
-def list_release_requests(params: Params) -> list[CorpusRequest]:
-    """Return what is judged for release: every corpus of params.yaml with both built stores."""
-    return [
-        CorpusRequest(
-            chunks=corpus.chunks,
-            questions=corpus.questions,
-            qrels=corpus.qrels,
-            stores={role: BUILD / role / corpus.name for role in ROLES},
-            primary=corpus.role == "primary",
-            total=corpus.total,
-            model_ids={role: params.get_model_id(role) for role in ROLES},
-        )
-        for corpus in params.corpora
-    ]
+@app.command()
+def certify(policy: PolicyOption = EXPECTATIONS / "policy.yaml", output: OutputOption = REPORTS) -> None:
+    """Prove the gate on this project's base stores: spoilt candidates, and candidates that do not differ.
+
+    Writes certificate.json, without which nothing is released; does nothing where it still holds.
+    """
+    with make_progress() as progress:
+        typer.echo(certify_gate(load_rulebook(policy), load_params(), output, progress))
 
 
-def require_built(requests: list[CorpusRequest]) -> None:
-    """Raise `StoreError` when there is no store at all: nothing was built yet, which is no reason to call a person."""
-    folders = [folder for request in requests for folder in request.stores.values()]
-    if not any(folder.exists() for folder in folders):
-        raise StoreError(folders[0], "no store has been built yet", "run `nox -s gate`, or `dvc repro` first")
+@app.command()
+def explain(
+    decision: Annotated[Path, typer.Argument(help="A decision.json.")] = REPORTS / DECISION,
+    check: Annotated[str | None, typer.Argument(help="A check such as RET301; default: all that matter.")] = None,
+) -> None:
+    """Say why a decision came out as it did, and how far it is from another one."""
+    record = load_json(decision, Record)
+    Console().print(render_explanation(record, check))
 
 
 if __name__ == "__main__":

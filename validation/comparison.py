@@ -1,136 +1,160 @@
-"""Compare base and candidate question by question and turn each criterion of the policy into a check."""
+"""Let base and candidate answer every gold question, and set their answers side by side, question by question."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from decimal import Decimal
-from fractions import Fraction
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from validation.metrics import RECALL_DEPTHS, Ranks, Values, compute_metrics, rank_relevant
-from validation.outcomes import Check, Interval, Outcome
-from validation.statistics import compute_interval, find_clusters
+import numpy as np
+
+from pipeline.database import open_database
+from pipeline.retrieval import Ranking, fuse_rankings, rank_cosine, rank_fulltext
+from validation.metrics import RECALL_DEPTHS, Positions, Ranks, Values, compute_metrics, rank_listed, rank_relevant
+from validation.statistics import Bootstrap, find_clusters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from pipeline.vectors import Matrix
     from validation.evidence import CorpusEvidence, StoreEvidence
-    from validation.policy import Criterion, Policy, Statistics
+    from validation.outcomes import Interval
+    from validation.policy import Policy
 
-PRIMARY_DEPTH = 5
+PRIMARY = "recall@5"
+DEPTHS = {f"recall@{depth}": depth for depth in RECALL_DEPTHS}
+LIST_DEPTH = max(RECALL_DEPTHS)
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """Both stores' metrics on one gold set, paired by question, with the interval of each mean difference."""
+class Slice:
+    """The questions that share a value of a metadata field; `bootstrap` is None where they are too few to be tested.
 
-    corpus: str
-    base_ranks: Ranks
-    candidate_ranks: Ranks
-    base: dict[str, Values]
-    candidate: dict[str, Values]
-    intervals: dict[str, Interval]
+    Attributes:
+        field, value: such as `category` and `laws`.
+        places: positions of the questions, int64 `(n,)`.
+    """
+
+    field: str
+    value: str
+    places: Positions
+    bootstrap: Bootstrap | None
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """A gold set as it is resampled: drawn once, whatever stores are compared on it."""
+
+    corpus: CorpusEvidence
+    bootstrap: Bootstrap
+    slices: tuple[Slice, ...]
 
     @property
     def n(self) -> int:
         """Number of questions."""
-        return len(self.base_ranks.ranks)
+        return len(self.corpus.gold.questions)
 
 
-def compare_stores(
-    base: StoreEvidence, candidate: StoreEvidence, corpus: CorpusEvidence, settings: Statistics
-) -> Comparison:
-    """Answer every gold question by both stores and compute the interval of every metric's paired difference."""
-    relevant = corpus.gold.relevant
-    base_ranks, candidate_ranks = (_rank_store(store, relevant) for store in (base, candidate))
-    base_metrics, candidate_metrics = compute_metrics(base_ranks), compute_metrics(candidate_ranks)
-    clusters = find_clusters(relevant)
-    intervals = {
-        name: compute_interval(candidate_metrics[name] - base_metrics[name], clusters, settings)
-        for name in base_metrics
-    }
-    return Comparison(corpus.name, base_ranks, candidate_ranks, base_metrics, candidate_metrics, intervals)
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What one store answers: ranks of the relevant passages, ties against them, and every metric by name."""
+
+    ranks: Ranks
+    metrics: dict[str, Values]
 
 
-def check_criterion(criterion: Criterion, comparison: Comparison, policy: Policy) -> Check:
-    """Judge one metric by its interval.
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Both stores' answers to one gold set, paired by question, with the interval of every mean difference."""
 
-    Superiority passes when the lower bound lies above 0, non-inferiority when it lies above minus the margin. An
-    upper bound below the same limit is a FAIL; an interval that straddles it is INCONCLUSIVE. A gold set smaller than
-    the policy's minimum is an ERROR: it cannot decide anything.
+    design: Design
+    base: Answers
+    candidate: Answers
+    intervals: dict[str, Interval]
+
+    @property
+    def corpus(self) -> CorpusEvidence:
+        """The corpus with the gold set."""
+        return self.design.corpus
+
+    def subtract(self, metric: str) -> Values:
+        """Return candidate minus base of each question, float64 `(n_questions,)`."""
+        difference: Values = self.candidate.metrics[metric] - self.base.metrics[metric]
+        return difference
+
+
+def build_design(corpus: CorpusEvidence, policy: Policy) -> Design:
+    """Draw the resamples of a gold set and of each of its slices of at least `slice_min` questions."""
+    clusters = find_clusters(corpus.gold.relevant)
+    slices = [
+        Slice(
+            field=field,
+            value=value,
+            places=places,
+            bootstrap=Bootstrap(np.unique(clusters[places], return_inverse=True)[1], policy.statistics)
+            if len(places) >= policy.limits.slice_min
+            else None,
+        )
+        for (field, value), places in find_slices(corpus, policy.limits.slice_fields).items()
+    ]
+    return Design(corpus, Bootstrap(clusters, policy.statistics), tuple(slices))
+
+
+def find_slices(corpus: CorpusEvidence, fields: list[str]) -> dict[tuple[str, str], Positions]:
+    """Return the positions of the questions of each slice, sorted by field and value; only text counts as a value."""
+    members: dict[tuple[str, str], list[int]] = {}
+    for place, question in enumerate(corpus.gold.questions):
+        for field in fields:
+            value = question.metadata.get(field)
+            if isinstance(value, str):
+                members.setdefault((field, value), []).append(place)
+    return {name: np.array(places) for name, places in sorted(members.items())}
+
+
+def answer_questions(questions: Matrix, passages: Matrix, corpus: CorpusEvidence) -> Answers:
+    """Rank the passages of a store for every gold question.
+
+    Raises:
+        ValueError: a similarity is not finite.
     """
-    limit = Decimal(0) if criterion.kind == "superiority" else -policy.limits.margins[criterion.metric]
-    interval = comparison.intervals[criterion.metric]
-    outcome = judge_interval(interval, limit)
-    detail = None if outcome is Outcome.PASS else _explain(criterion, interval, limit)
-    if comparison.n < policy.limits.questions_min:
-        outcome = Outcome.ERROR
-        detail = f"{comparison.n} questions, the policy asks for at least {policy.limits.questions_min}"
-    difference = comparison.candidate[criterion.metric].mean() - comparison.base[criterion.metric].mean()
-    return Check(
-        id=criterion.check,
-        subject=comparison.corpus,
-        outcome=outcome,
-        observed=float(difference),
-        limit=float(limit),
-        n=comparison.n,
-        interval=interval,
-        detail=detail,
-    )
+    ranks = rank_relevant(questions, passages, corpus.gold.relevant)
+    return Answers(ranks, compute_metrics(ranks))
 
 
-def judge_interval(interval: Interval, limit: Decimal) -> Outcome:
-    """Return PASS above the limit, FAIL below it, INCONCLUSIVE across it.
-
-    Bounds are compared as the decimals that they are written as: the float -0.03 lies above -3/100, the bound does not.
-    """
-    if Decimal(str(interval.lower)) > limit:
-        return Outcome.PASS
-    return Outcome.FAIL if Decimal(str(interval.upper)) < limit else Outcome.INCONCLUSIVE
+def compare_answers(design: Design, base: Answers, candidate: Answers) -> Comparison:
+    """Compute the interval of every metric's mean paired difference."""
+    names = list(base.metrics)
+    intervals = design.bootstrap.compute_intervals([candidate.metrics[name] - base.metrics[name] for name in names])
+    return Comparison(design, base, candidate, dict(zip(names, intervals, strict=True)))
 
 
-def check_floor(check_id: str, comparison: Comparison, floor: Decimal) -> Check:
-    """Hold the candidate's recall@5 against the floor in exact fractions."""
-    recall = comparison.candidate_ranks.compute_recall_exact(PRIMARY_DEPTH)
-    enough = recall >= Fraction(floor)
-    return Check(
-        id=check_id,
-        subject=comparison.corpus,
-        outcome=Outcome.PASS if enough else Outcome.FAIL,
-        observed=float(recall),
-        limit=float(floor),
-        n=comparison.n,
-        detail=None if enough else f"recall@{PRIMARY_DEPTH} {float(recall):.4f} is below the floor {floor}",
-    )
+def compute_flip_p(comparison: Comparison) -> dict[str, float]:
+    """Return the one-sided sign-flip p-value of "the candidate is better" for every metric."""
+    names = list(comparison.intervals)
+    values = comparison.design.bootstrap.compute_flip_p([comparison.subtract(name) for name in names])
+    return dict(zip(names, values, strict=True))
 
 
-def describe_retrieval(comparison: Comparison) -> dict[str, object]:
-    """Return both stores' metrics with differences and intervals, as they go into the decision."""
-    described: dict[str, object] = {}
-    for name, interval in comparison.intervals.items():
-        base, candidate = comparison.base[name], comparison.candidate[name]
-        described[name] = {
-            "base": _describe_side(name, base, comparison.base_ranks),
-            "candidate": _describe_side(name, candidate, comparison.candidate_ranks),
-            "difference": float(candidate.mean() - base.mean()),
-            "interval": asdict(interval),
-        }
-    return described
+def list_nearest(store: StoreEvidence) -> Ranking:
+    """Return the positions of the passages nearest to each question, nearest first, int64 `(n_questions, ≤ 100)`."""
+    return rank_cosine(*get_matrices(store), LIST_DEPTH)
 
 
-def _describe_side(name: str, values: Values, ranks: Ranks) -> dict[str, object]:
-    side: dict[str, object] = {"n": len(values), "value": float(values.mean())}
-    depths = {f"recall@{depth}": depth for depth in RECALL_DEPTHS}
-    return {"hits": ranks.count_hits(depths[name]), **side} if name in depths else side
-
-
-def _rank_store(store: StoreEvidence, relevant: Sequence[Sequence[int]]) -> Ranks:
+def get_matrices(store: StoreEvidence) -> tuple[Matrix, Matrix]:
+    """Return the vectors of questions and of passages, float32 `(rows, 768)` each."""
     questions, passages = (
-        vectors.values.astype("float32", copy=False) for vectors in (store.questions, store.passages)
+        vectors.values.astype(np.float32, copy=False) for vectors in (store.questions, store.passages)
     )
-    return rank_relevant(questions, passages, relevant)
+    return questions, passages
 
 
-def _explain(criterion: Criterion, interval: Interval, limit: Decimal) -> str:
-    bounds = f"[{interval.lower:+.4f}, {interval.upper:+.4f}]"
-    return f"{criterion.metric}: the {interval.level:.0%} bounds {bounds} do not lie above {limit}"
+def rank_baselines(store: StoreEvidence, corpus: CorpusEvidence, nearest: dict[str, Ranking]) -> dict[str, Answers]:
+    """Return what full-text search (BM25) answers, and it fused with each store's nearest passages.
+
+    Both databases hold the same text (STO203), so one of them is asked.
+    """
+    with open_database(store.folder / store.manifest.files.database.name) as connection:
+        lexical = [rank_fulltext(connection, question.text, LIST_DEPTH) for question in corpus.gold.questions]
+    rankings = {"BM25": lexical}
+    for name, listed in nearest.items():
+        pairs = zip(lexical, listed, strict=True)
+        rankings[f"BM25 + {name}"] = [fuse_rankings(list(pair), LIST_DEPTH) for pair in pairs]
+    ranks = {name: rank_listed(lists, corpus.gold.relevant) for name, lists in rankings.items()}
+    return {name: Answers(found, compute_metrics(found)) for name, found in ranks.items()}

@@ -37,13 +37,14 @@ def _settle(key: Key, count: int, by_key: dict[Key, Check]) -> Check:
     cause = next((check for check in by_key.values() if _stands_before(check, key)), None)
     if count == 0 and cause is not None:
         return block(key, cause)
-    return Check(*key, Outcome.ERROR, detail="did not report" if count == 0 else f"reported {count} times")
+    told = "did not report" if count == 0 else f"reported {count} times"
+    return Check(*key, Outcome.ERROR, detail=told, reported=False)
 
 
 def block(key: Key, cause: Check) -> Check:
     """Return the check that could not be evaluated because another one did not pass."""
     detail = f"not evaluated, because {cause.id} {cause.subject} did not pass"
-    return Check(*key, Outcome.ERROR, detail=detail, blocked_by=cause.id)
+    return Check(*key, Outcome.ERROR, detail=detail, blocked_by=cause.key)
 
 
 def _stands_before(check: Check, key: Key) -> bool:
@@ -56,13 +57,15 @@ def _stands_before(check: Check, key: Key) -> bool:
 def decide(ledger: Sequence[Check], *, protects_base: bool) -> Decision:
     """Decide from a complete ledger.
 
-    A base store that does not hold is HALT when it is the fallback (`protects_base`). Else any ERROR that is not
+    A base store that does not hold is HALT when it is the fallback (`protects_base`); a check of it that did not report
+    says nothing against it. Else any ERROR that is not
     merely the consequence of a FAIL, and an empty ledger, are NOT_EVALUATED; any FAIL or INCONCLUSIVE is KEEP; only
-    a ledger in which every check passed is RELEASE.
+    a ledger in which every check passed, or is waived and named as such, is RELEASE.
     """
-    open_checks = [check for check in ledger if check.outcome is not Outcome.PASS]
-    failed = {check.id for check in ledger if check.outcome is Outcome.FAIL}
-    base = [check for check in open_checks if _concerns_base(check)]
+    waived = [check for check in ledger if check.outcome is Outcome.WAIVED]
+    open_checks = [check for check in ledger if check.outcome not in {Outcome.PASS, Outcome.WAIVED}]
+    failed = {check.key for check in ledger if check.outcome is Outcome.FAIL}
+    base = [check for check in open_checks if _concerns_base(check) and check.reported]
     errors = [check for check in open_checks if check.outcome is Outcome.ERROR and check.blocked_by not in failed]
     if protects_base and base:
         return Decision(Verdict.HALT, _list_reasons(base))
@@ -70,7 +73,9 @@ def decide(ledger: Sequence[Check], *, protects_base: bool) -> Decision:
         return Decision(Verdict.NOT_EVALUATED, _list_reasons(errors) or ("no check was declared",))
     if open_checks:
         return Decision(Verdict.KEEP, _list_reasons(open_checks))
-    return Decision(Verdict.RELEASE, (f"all {len(ledger)} required checks passed",))
+    passed = len(ledger) - len(waived)
+    told = f"all {passed} required checks passed" if not waived else f"{passed} checks passed, {len(waived)} waived"
+    return Decision(Verdict.RELEASE, (told, *_list_reasons(waived)))
 
 
 def _concerns_base(check: Check) -> bool:
@@ -78,7 +83,7 @@ def _concerns_base(check: Check) -> bool:
 
 
 def _list_reasons(checks: Sequence[Check]) -> tuple[str, ...]:
-    order = [Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE]
+    order = [Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.WAIVED]
     causes = [check for check in checks if check.blocked_by is None] or checks
     ranked = sorted(causes, key=lambda check: order.index(check.outcome))
     return tuple(f"{check.id} {check.subject}: {check.outcome.value}, {check.detail}" for check in ranked)

@@ -37,6 +37,7 @@ class CorpusEvidence:
     qrels_path: Path
     chunks_sha256: str
     questions_sha256: str
+    qrels_sha256: str
 
 
 @dataclass(frozen=True, slots=True)

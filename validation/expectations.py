@@ -17,10 +17,10 @@ from pydantic import ConfigDict
 
 from pipeline.documents import Strict, load_json
 from validation.outcomes import Check, Outcome
-from validation.policy import EXPECTATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     import pandas as pd
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
@@ -43,12 +43,12 @@ class SuiteFile(Strict):
 class ExpectationRunner:
     """Runs suites in one ephemeral context, without analytics and progress bars."""
 
-    def __init__(self) -> None:
-        """Open the context and load every suite."""
+    def __init__(self, suites: Path) -> None:
+        """Open the context and load every suite of a folder."""
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
         self._assets = self._context.data_sources.add_pandas("evidence")
-        paths = sorted((EXPECTATIONS / "suites").glob("*.json"))
+        paths = sorted(suites.glob("*.json"))
         self._suites = {path.stem: load_json(path, SuiteFile) for path in paths}
 
     def run(self, suite: str, subject: str, frame: pd.DataFrame, parameters: dict[str, Any]) -> list[Check]:

@@ -29,7 +29,8 @@ def build_chunk_frame(chunks: ChunkFile) -> pd.DataFrame:
 def build_vector_frame(vectors: VectorEvidence) -> pd.DataFrame:
     """Return one row a vector: dimension, dtype, order, whether finite, norm (none when not finite) and digest.
 
-    The dimension of what is no matrix is 0; what is no real number counts as not finite.
+    The dimension of what is no matrix is 0; what is no real number counts as not finite. Beside each row stands
+    how many dimensions have the same value in all rows; a single row has none to compare.
     """
     values, header = vectors.values, vectors.header
     matrix = _flatten_rows(values)
@@ -42,6 +43,7 @@ def build_vector_frame(vectors: VectorEvidence) -> pd.DataFrame:
         "order": "Fortran" if header.fortran_order else "C",
         "finite": finite,
         "norm": norms,
+        "constant_dimensions": int((matrix == matrix[:1]).all(axis=0).sum()) if len(matrix) > 1 else 0,
         "digest": [hashlib.sha256(row.tobytes()).hexdigest() for row in matrix],
     })  # fmt: skip
 

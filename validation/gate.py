@@ -1,4 +1,4 @@
-"""The way of a verdict, as a list: open both stores, integrity, expectations, retrieval, ledger, decide."""
+"""The way of a verdict, as a list: look at stores, compare answers, complete the ledger, apply waivers, decide."""
 
 from __future__ import annotations
 
@@ -8,37 +8,54 @@ from typing import TYPE_CHECKING
 from pipeline.chunks import load_chunks
 from pipeline.files import compute_sha256
 from pipeline.gold import load_gold
-from validation.comparison import Comparison, check_criterion, check_floor, compare_stores
+from validation.certificate import check_certificate, list_bound
+from validation.comparison import Comparison, answer_questions, build_design, compare_answers, find_slices, get_matrices
+from validation.criteria import check_criterion, check_floor
 from validation.decision import Key, block, complete_ledger, decide
-from validation.evidence import CorpusEvidence, StoreEvidence, collect_store
-from validation.expectations import ExpectationRunner, list_parameters
-from validation.frames import build_chunk_frame, build_database_frame, build_metadata_frame, build_vector_frame
+from validation.evidence import CorpusEvidence, StoreEvidence
+from validation.expectations import ExpectationRunner
+from validation.latency import check_latency, collect_digests
+from validation.leakage import TrainingEvidence, check_leak
 from validation.outcomes import Check, Decision, Outcome
+from validation.slices import SliceResult, check_slices, judge_slices
+from validation.stores import ROLES, CorpusRequest, check_corpus, check_stores
+from validation.waivers import apply_waivers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from datetime import date
 
     from pipeline.params import CandidateName
-    from validation.policy import Criterion, Policy, Rules
-
-ROLES: tuple[CandidateName, CandidateName] = ("base", "qlora")
+    from validation.certificate import Certificate
+    from validation.latency import LatencyEvidence
+    from validation.policy import Criterion, Policy, Rulebook, Rules
 
 
 @dataclass(frozen=True, slots=True)
-class CorpusRequest:
-    """One corpus to judge: its texts, its gold set, and the stores of base and candidate.
+class GateRequest:
+    """Everything that is judged; evidence that is not there is None and makes its checks ERROR where required.
 
-    `total` and `model_ids` are what params.yaml declares; None where stores come from elsewhere.
+    `for_release` protects the base (HALT) and lets waivers speak; `as_of` is the day on which waivers are looked at.
     """
 
-    chunks: Path
-    questions: Path
-    qrels: Path
-    stores: dict[CandidateName, Path]
-    primary: bool
-    total: int | None
-    model_ids: dict[CandidateName, str] | None
+    corpora: list[CorpusRequest]
+    latency: LatencyEvidence | None
+    training: TrainingEvidence | None
+    certificate: Certificate | None
+    for_release: bool
+    as_of: date
+
+
+@dataclass(slots=True)
+class CorpusFindings:
+    """What was found on one corpus; without a comparison where its evidence cannot be trusted."""
+
+    request: CorpusRequest
+    corpus: CorpusEvidence
+    stores: dict[CandidateName, StoreEvidence]
+    declared: list[Key]
+    executed: list[Check]
+    compared: tuple[Comparison, list[SliceResult]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,38 +64,58 @@ class Judgement:
 
     decision: Decision
     ledger: list[Check]
-    comparisons: list[Comparison]
-    corpora: list[CorpusEvidence]
-    stores: list[StoreEvidence]
+    findings: list[CorpusFindings]
 
 
-def judge(
-    requests: list[CorpusRequest], policy: Policy, rules: Rules, *, for_release: bool, announce: Callable[[str], None]
-) -> Judgement:
-    """Judge base and candidate over every corpus; `announce` is told what is being looked at."""
-    runner = ExpectationRunner()
-    declared: list[Key] = []
-    executed: list[Check] = []
-    comparisons: list[Comparison] = []
-    corpora: list[CorpusEvidence] = []
-    stores: list[StoreEvidence] = []
-    for request in requests:
-        corpus = load_corpus(request)
-        corpora.append(corpus)
-        criteria = rules.primary if request.primary else rules.secondary
-        floor = rules.floor if request.primary else None
-        declared += declare_checks(corpus.name, rules, criteria, floor)
-        announce(f"corpus {corpus.name}")
-        executed += check_corpus(corpus, policy, runner)
-        pair, checks = check_stores(request, corpus, policy, runner, announce)
-        executed += checks
-        stores += pair.values()
-        announce(f"retrieval on {corpus.name}")
-        comparison, checks = check_retrieval(pair, corpus, policy, criteria, floor, checks)
-        executed += checks
-        comparisons += [comparison] if comparison else []
+def judge(request: GateRequest, rulebook: Rulebook, rules: Rules, announce: Callable[[str], None]) -> Judgement:
+    """Judge base and candidate over every corpus; `announce` is told what is being looked at.
+
+    Raises:
+        InputError: a corpus or gold set is malformed, so nothing can be judged.
+    """
+    runner = ExpectationRunner(rulebook.suites)
+    findings = [judge_corpus(corpus, request, rulebook.policy, rules, runner, announce) for corpus in request.corpora]
+    declared = [key for found in findings for key in found.declared]
+    executed = [check for found in findings for check in found.executed]
+    if rules.certificate:
+        declared.append((rules.certificate, "gate"))
+        bases = [(found.corpus, found.stores.get("base")) for found in findings]
+        bound = list_bound(rulebook, [(corpus, base.manifest if base else None) for corpus, base in bases])
+        executed.append(check_certificate(rules.certificate, request.certificate, bound, rulebook.policy))
     ledger = complete_ledger(declared, executed)
-    return Judgement(decide(ledger, protects_base=for_release), ledger, comparisons, corpora, stores)
+    if request.for_release:
+        ledger = apply_waivers(ledger, rulebook.policy.waivers, request.as_of)
+    return Judgement(decide(ledger, protects_base=request.for_release), ledger, findings)
+
+
+def judge_corpus(
+    request: CorpusRequest,
+    whole: GateRequest,
+    policy: Policy,
+    rules: Rules,
+    runner: ExpectationRunner,
+    announce: Callable[[str], None],
+) -> CorpusFindings:
+    """Look at one corpus with both its stores and compare their answers."""
+    corpus = load_corpus(request)
+    announce(f"corpus {corpus.name}")
+    executed = check_corpus(corpus, policy.limits, runner)
+    stores, checks = check_stores(request, corpus, policy.limits, runner, announce)
+    announce(f"training pairs against {corpus.name}")
+    declared = list(declare_checks(corpus, request, whole, policy, rules))
+    found = CorpusFindings(request, corpus, stores, declared, executed + checks)
+    if (rules.leak, corpus.name) in declared:
+        found.executed.append(check_leak(rules.leak, corpus, whole.training, policy.limits.leak_similarity))
+    if len(stores) == len(ROLES):
+        found.executed += check_latencies(found, whole.latency, policy, rules)
+    announce(f"retrieval on {corpus.name}")
+    blocking = next((check for check in checks if check.outcome is not Outcome.PASS and _is_needed(check)), None)
+    if blocking is not None:
+        found.executed += [block(key, blocking) for key in list_retrieval_keys(request, rules, declared)]
+    else:
+        found.compared = compare_retrieval(corpus, stores, policy)
+        found.executed += check_answers(*found.compared, request, policy, rules, declared)
+    return found
 
 
 def load_corpus(request: CorpusRequest) -> CorpusEvidence:
@@ -94,113 +131,94 @@ def load_corpus(request: CorpusRequest) -> CorpusEvidence:
         qrels_path=request.qrels,
         chunks_sha256=compute_sha256(request.chunks),
         questions_sha256=compute_sha256(request.questions),
+        qrels_sha256=compute_sha256(request.qrels),
     )
 
 
-def declare_checks(corpus: str, rules: Rules, criteria: list[Criterion], floor: str | None) -> Iterator[Key]:
-    """List every check that must report for a corpus."""
-    yield from ((check, corpus) for check in rules.corpus)
+def declare_checks(
+    corpus: CorpusEvidence, request: CorpusRequest, whole: GateRequest, policy: Policy, rules: Rules
+) -> Iterator[Key]:
+    """List every check that must report for a corpus; an optional one only where its evidence is given."""
+    name, left_out = corpus.name, _list_left_out(corpus, whole, policy, rules)
+    yield from ((check, name) for check in rules.corpus)
     for role in ROLES:
-        subject = f"{role}/{corpus}"
+        subject = f"{role}/{name}"
         yield from ((check, subject) for check in rules.integrity if check != "INT104")
         yield from ((check, f"{subject}/{part}") for part in ("passages", "questions") for check in rules.vectors)
         yield from ((check, subject) for check in rules.database)
     if "INT104" in rules.integrity:
-        yield ("INT104", corpus)
-    yield from list_retrieval_keys(corpus, criteria, floor)
+        yield ("INT104", name)
+    ids = [criterion.check for criterion in list_criteria(request, rules)]
+    ids += [rules.floor] if request.primary and rules.floor else []
+    ids += [rules.slices.loss, rules.slices.collapse, *rules.latency.values(), rules.leak]
+    yield from ((check, name) for check in ids if check not in left_out)
 
 
-def list_retrieval_keys(corpus: str, criteria: list[Criterion], floor: str | None) -> list[Key]:
-    """List the checks that need both stores' answers."""
-    ids = [criterion.check for criterion in criteria] + ([floor] if floor else [])
-    return [(check, corpus) for check in ids]
+def _list_left_out(corpus: CorpusEvidence, whole: GateRequest, policy: Policy, rules: Rules) -> set[str]:
+    limits = policy.limits
+    sizes = [len(places) for places in find_slices(corpus, limits.slice_fields).values()]
+    missing = set() if whole.training else {rules.leak}
+    missing |= set() if max(sizes, default=0) >= limits.slice_min else {rules.slices.loss, rules.slices.collapse}
+    return missing & set(rules.optional)
 
 
-def check_corpus(corpus: CorpusEvidence, policy: Policy, runner: ExpectationRunner) -> list[Check]:
-    """Run the expectations over the chunks."""
-    parameters = list_parameters(policy.limits, rows=corpus.total, model_id="", corpora=[corpus.name])
-    return runner.run("chunks", corpus.name, build_chunk_frame(corpus.chunks), parameters)
+def list_criteria(request: CorpusRequest, rules: Rules) -> list[Criterion]:
+    """Return the criteria of a corpus: the primary one carries superiority, every other must not be worse."""
+    return rules.primary if request.primary else rules.secondary
 
 
-def check_stores(
+def list_retrieval_keys(request: CorpusRequest, rules: Rules, declared: list[Key]) -> list[Key]:
+    """Return the declared checks that need both stores' answers."""
+    ids = {criterion.check for criterion in list_criteria(request, rules)}
+    ids |= {rules.slices.loss, rules.slices.collapse} | ({rules.floor} if rules.floor else set())
+    return [key for key in declared if key[0] in ids]
+
+
+def compare_retrieval(
+    corpus: CorpusEvidence, stores: dict[CandidateName, StoreEvidence], policy: Policy
+) -> tuple[Comparison, list[SliceResult]]:
+    """Let both stores answer every gold question, and compare them on the whole and on every slice."""
+    base, candidate = (answer_questions(*get_matrices(stores[role]), corpus) for role in ROLES)
+    comparison = compare_answers(build_design(corpus, policy), base, candidate)
+    return comparison, judge_slices(comparison, policy)
+
+
+def check_answers(
+    comparison: Comparison,
+    slices: list[SliceResult],
     request: CorpusRequest,
-    corpus: CorpusEvidence,
     policy: Policy,
-    runner: ExpectationRunner,
-    announce: Callable[[str], None],
-) -> tuple[dict[CandidateName, StoreEvidence], list[Check]]:
-    """Open both stores and run integrity checks and expectations over each that can be trusted."""
-    stores: dict[CandidateName, StoreEvidence] = {}
-    checks: list[Check] = []
-    for role in ROLES:
-        announce(f"store {role} of {corpus.name}")
-        store, found = collect_store(role, request.stores[role], corpus)
-        checks += found
-        if store is not None:
-            stores[role] = store
-            checks += check_store(store, corpus, request, policy, runner)
-    if len(stores) == len(ROLES):
-        checks.append(check_distinct(stores["base"], stores["qlora"], corpus.name))
-    return stores, checks
-
-
-def check_store(
-    store: StoreEvidence, corpus: CorpusEvidence, request: CorpusRequest, policy: Policy, runner: ExpectationRunner
+    rules: Rules,
+    declared: list[Key],
 ) -> list[Check]:
-    """Run model identity and the expectations over one store's matrices and database."""
-    model_id = request.model_ids[store.role] if request.model_ids else store.manifest.model_id
-    checks = [check_model(store, model_id)] if request.model_ids else []
-    for part, vectors, rows in (
-        ("passages", store.passages, corpus.total),
-        ("questions", store.questions, len(corpus.gold.questions)),
-    ):
-        parameters = list_parameters(policy.limits, rows=rows, model_id=model_id, corpora=[corpus.name])
-        checks += runner.run("vectors", f"{store.subject}/{part}", build_vector_frame(vectors), parameters)
-    parameters = list_parameters(policy.limits, rows=corpus.total, model_id=model_id, corpora=[corpus.name])
-    checks += runner.run("database", store.subject, build_database_frame(store, corpus.chunks), parameters)
-    return checks + runner.run("metadata", store.subject, build_metadata_frame(store), parameters)
+    """Return every declared check that needs nothing but both stores' answers."""
+    checks = [check_criterion(criterion, comparison, policy) for criterion in list_criteria(request, rules)]
+    if request.primary and rules.floor:
+        checks.append(check_floor(rules.floor, comparison, policy.limits.recall_floor))
+    checks += check_slices(rules.slices, slices, comparison.corpus.name, policy)
+    return [check for check in checks if check.key in declared]
 
 
-def check_model(store: StoreEvidence, expected: str) -> Check:
-    """Check that a store was made by the model that params.yaml names, and that the pipeline saw it happen (INT105)."""
-    found = store.manifest.model_id
-    if store.manifest.model is None:
-        return Check("INT105", store.subject, Outcome.ERROR, found, expected, detail="vectors of unknown provenance")
-    if found != expected:
-        return Check("INT105", store.subject, Outcome.ERROR, found, expected, detail=f"made by {found}")
-    return Check("INT105", store.subject, Outcome.PASS, found, expected)
-
-
-def check_distinct(base: StoreEvidence, candidate: StoreEvidence, corpus: str) -> Check:
-    """Check that the candidate's vectors are not the base's, byte for byte (INT104)."""
-    digests = [store.manifest.files.embeddings.sha256 for store in (base, candidate)]
-    same = digests[0] == digests[1]
-    return Check(
-        id="INT104",
-        subject=corpus,
-        outcome=Outcome.ERROR if same else Outcome.PASS,
-        observed=digests[1],
-        limit=f"not {digests[0]}",
-        detail="candidate and base hold the same vectors: there is nothing to compare" if same else None,
-    )
-
-
-def check_retrieval(
-    stores: dict[CandidateName, StoreEvidence],
-    corpus: CorpusEvidence,
-    policy: Policy,
-    criteria: list[Criterion],
-    floor: str | None,
-    checks: list[Check],
-) -> tuple[Comparison | None, list[Check]]:
-    """Compare both stores' answers, or say which failed check stands in the way."""
-    blocking = next((check for check in checks if check.outcome is not Outcome.PASS and _is_needed(check)), None)
-    if blocking is not None:
-        return None, [block(key, blocking) for key in list_retrieval_keys(corpus.name, criteria, floor)]
-    comparison = compare_stores(stores["base"], stores["qlora"], corpus, policy.statistics)
-    found = [check_criterion(criterion, comparison, policy) for criterion in criteria]
-    found += [check_floor(floor, comparison, policy.limits.recall_floor)] if floor else []
-    return comparison, found
+def check_latencies(
+    found: CorpusFindings, evidence: LatencyEvidence | None, policy: Policy, rules: Rules
+) -> list[Check]:
+    """Judge the latency of each operation by the ratio's interval."""
+    settings = policy.statistics
+    digests = collect_digests(found.stores["base"].manifest, found.stores["qlora"].manifest)
+    return [
+        check_latency(
+            check,
+            operation,
+            evidence,
+            digests,
+            found.corpus.name,
+            limit=policy.limits.latency_ratio,
+            level=settings.level,
+            resamples=settings.resamples,
+            seed=settings.seed,
+        )
+        for operation, check in rules.latency.items()
+    ]
 
 
 def _is_needed(check: Check) -> bool:

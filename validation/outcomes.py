@@ -8,11 +8,16 @@ from typing import Any
 
 
 class Outcome(StrEnum):
-    """What a check says. INCONCLUSIVE exists only where an interval decides; ERROR means not evaluated."""
+    """What a check says.
+
+    INCONCLUSIVE exists only where an interval decides; WAIVED is a FAIL or INCONCLUSIVE that a named person answers
+    for, and is never a PASS; ERROR means not evaluated.
+    """
 
     PASS = "PASS"  # noqa: S105 - an outcome, not a password
     FAIL = "FAIL"
     INCONCLUSIVE = "INCONCLUSIVE"
+    WAIVED = "WAIVED"
     ERROR = "ERROR"
 
 
@@ -32,11 +37,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A confidence interval of a mean paired difference; both bounds are one-sided at `level`."""
+    """A bootstrap confidence interval; both bounds are one-sided at `level`."""
 
     lower: float
     upper: float
     level: float
+    standard_error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +54,8 @@ class Check:
         subject: what was looked at, such as `qlora/fr`.
         observed: what was found; limit: what it was held against; n: on how many items.
         detail: why, when the outcome is not PASS.
-        blocked_by: the failed check for want of which this one could not be evaluated.
+        blocked_by: key of the check for want of which this one could not be evaluated.
+        reported: False where a declared check did not report at all.
     """
 
     id: str
@@ -59,7 +66,8 @@ class Check:
     n: int | None = None
     interval: Interval | None = None
     detail: str | None = None
-    blocked_by: str | None = None
+    blocked_by: tuple[str, str] | None = None
+    reported: bool = True
 
     @property
     def key(self) -> tuple[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -25,28 +27,66 @@ def _read_number(value: object) -> Decimal:
 
 
 CheckId = Annotated[str, Field(pattern=r"^[A-Z]{3}\d{3}$")]
-Share = Annotated[Decimal, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_read_number)]
+Number = Annotated[Decimal, Field(allow_inf_nan=False), BeforeValidator(_read_number)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Text = Annotated[str, Field(min_length=1)]
 Metric = Literal["recall@1", "recall@5", "recall@10", "mrr@10", "ndcg@10"]
+Operation = Literal["open-and-search", "gold-set"]
 
 
 class Statistics(Strict):
-    """How intervals are computed: one-sided level, number of bootstrap resamples, seed."""
+    """How intervals are computed: one-sided level, power, numbers of draws and of latency rounds, seed."""
 
     level: Annotated[float, Field(gt=0.5, lt=1)]
+    power: Annotated[float, Field(gt=0.5, lt=1)]
     resamples: Annotated[int, Field(ge=1000)]
+    flips: Annotated[int, Field(ge=1000)]
+    rounds: Annotated[int, Field(ge=5)]
     seed: Annotated[int, Field(ge=0)]
 
 
 class Limits(Strict):
     """Everything that evidence is held against; shares, not percentages."""
 
-    dimension: Annotated[int, Field(ge=1)]
+    dimension: Count
     norm_tolerance: Annotated[float, Field(gt=0, lt=1)]
     distinct_texts_min: Share
     distinct_vectors_min: Share
-    questions_min: Annotated[int, Field(ge=1)]
+    questions_min: Count
     recall_floor: Share
     margins: dict[Metric, Share]
+    slice_fields: list[Text]
+    slice_min: Count
+    collapse_hits: Count
+    latency_ratio: Annotated[Number, Field(ge=1)]
+    leak_similarity: Annotated[Share, Field(gt=0)]
+    waivers_max: Annotated[int, Field(ge=0)]
+
+
+class Certification(Strict):
+    """How many spoilt releases are judged, how many without a difference, and when that is held against the gate."""
+
+    trials: Annotated[int, Field(ge=15)]
+    runs: Annotated[int, Field(ge=1000)]
+    noise: Annotated[float, Field(gt=0)]
+    significance: Annotated[float, Field(gt=0, lt=0.5)]
+
+
+class Waiver(Strict):
+    """Someone answers for a check that does not pass, until a day (inclusive) and for a stated reason."""
+
+    id: Annotated[str, Field(pattern=r"^WAIVER-\d{3}$")]
+    check: CheckId
+    subject: Text
+    owner: Text
+    reason: Text
+    expires: date
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The check and subject that are waived."""
+        return (self.check, self.subject)
 
 
 class Criterion(Strict):
@@ -57,8 +97,15 @@ class Criterion(Strict):
     metric: Metric
 
 
+class SliceChecks(Strict):
+    """The checks of slices: none is shown to lose, none collapses."""
+
+    loss: CheckId
+    collapse: CheckId
+
+
 class Rules(Strict):
-    """The checks that one way of judging requires."""
+    """The checks that one way of judging requires; `optional` ones only where their evidence is given."""
 
     integrity: list[CheckId]
     corpus: list[CheckId]
@@ -67,6 +114,25 @@ class Rules(Strict):
     primary: list[Criterion]
     secondary: list[Criterion]
     floor: CheckId | None
+    slices: SliceChecks
+    latency: dict[Operation, CheckId]
+    leak: CheckId
+    certificate: CheckId | None
+    optional: list[CheckId]
+
+    def list_checks(self) -> list[str]:
+        """Return the identifier of every check, as often as it is named."""
+        criteria = [criterion.check for criterion in (*self.primary, *self.secondary)]
+        named = [
+            self.floor,
+            self.slices.loss,
+            self.slices.collapse,
+            *self.latency.values(),
+            self.leak,
+            self.certificate,
+        ]
+        groups = [*self.integrity, *self.corpus, *self.vectors, *self.database, *criteria]
+        return groups + [check for check in named if check is not None]
 
 
 class Policy(Strict):
@@ -75,16 +141,42 @@ class Policy(Strict):
     schema_version: Annotated[int, Field(ge=1, le=1)]
     statistics: Statistics
     limits: Limits
+    certification: Certification
+    waivable: list[CheckId]
+    waivers: list[Waiver]
     release: Rules
     comparison: Rules
 
     @model_validator(mode="after")
-    def _check_margins(self) -> Policy:
-        for rules in (self.release, self.comparison):
+    def _check_rules(self) -> Self:
+        for name, rules in (("release", self.release), ("comparison", self.comparison)):
+            twice = [check for check, count in Counter(rules.list_checks()).items() if count > 1]
+            _require(not twice, f"{name}: {', '.join(twice)} is named twice")
+            stray = sorted(set(rules.optional) - set(rules.list_checks()))
+            _require(not stray, f"{name}.optional: {', '.join(stray)} is no check of these rules")
             for criterion in (*rules.primary, *rules.secondary):
-                if criterion.kind == "non-inferiority" and criterion.metric not in self.limits.margins:
-                    message = f"limits.margins: no margin for {criterion.metric}, which {criterion.check} needs"
-                    raise ValueError(message)
+                missing = criterion.kind == "non-inferiority" and criterion.metric not in self.limits.margins
+                _require(
+                    not missing, f"limits.margins: no margin for {criterion.metric}, which {criterion.check} needs"
+                )
+        _require(not self.release.optional, "release.optional: a release leaves nothing out")
+        return self
+
+    @model_validator(mode="after")
+    def _check_waivers(self) -> Self:
+        most, found = self.limits.waivers_max, len(self.waivers)
+        _require(found <= most, f"waivers: {found} waivers, limits.waivers_max allows {most}")
+        for field in ("id", "key"):
+            values = [getattr(waiver, field) for waiver in self.waivers]
+            _require(len(set(values)) == len(values), f"waivers: two have the same {field}")
+        for waiver in self.waivers:
+            known = waiver.check in self.waivable
+            _require(known, f"waivers: {waiver.id} names {waiver.check}, which is not waivable")
+        rules = self.release
+        bound = {criterion.check for criterion in (*rules.primary, *rules.secondary) if criterion.kind == "superiority"}
+        judged = {criterion.check for criterion in (*rules.primary, *rules.secondary)} | {rules.slices.loss}
+        stray = sorted(set(self.waivable) - ((judged | set(rules.latency.values())) - bound))
+        _require(not stray, f"waivable: {', '.join(stray)} cannot be answered for by a person")
         return self
 
 
@@ -105,14 +197,15 @@ class Catalogue(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """Policy and catalogue as loaded, with the digest of every file that has a say."""
+    """Policy and catalogue as loaded, the folder of suites, and the digest of every file that has a say."""
 
     policy: Policy
     catalogue: dict[str, DeclaredCheck]
+    suites: Path
     digests: dict[str, tuple[Path, str]]
 
 
-def load_rulebook(policy_path: Path) -> Rulebook:
+def load_rulebook(policy_path: Path, suites: Path = EXPECTATIONS / "suites") -> Rulebook:
     """Read the policy, the catalogue of checks and the digests of the suites.
 
     Raises:
@@ -121,18 +214,14 @@ def load_rulebook(policy_path: Path) -> Rulebook:
     catalogue_path = EXPECTATIONS / "checks.yaml"
     policy = load_yaml(policy_path, Policy)
     catalogue = load_yaml(catalogue_path, Catalogue).checks
-    unknown = sorted(_list_required(policy) - set(catalogue))
+    unknown = sorted({*policy.release.list_checks(), *policy.comparison.list_checks()} - set(catalogue))
     if unknown:
         raise InputError(policy_path, f"unknown check {unknown[0]}", f"declare it in {catalogue_path.name}")
     files = {"policy": policy_path, "checks": catalogue_path}
-    files |= {f"suite_{path.stem}": path for path in sorted((EXPECTATIONS / "suites").glob("*.json"))}
-    return Rulebook(policy, catalogue, {name: (path, compute_sha256(path)) for name, path in files.items()})
+    files |= {f"suite_{path.stem}": path for path in sorted(suites.glob("*.json"))}
+    return Rulebook(policy, catalogue, suites, {name: (path, compute_sha256(path)) for name, path in files.items()})
 
 
-def _list_required(policy: Policy) -> set[str]:
-    required: set[str] = set()
-    for rules in (policy.release, policy.comparison):
-        required |= {*rules.integrity, *rules.corpus, *rules.vectors, *rules.database}
-        required |= {criterion.check for criterion in (*rules.primary, *rules.secondary)}
-        required |= {rules.floor} if rules.floor else set()
-    return required
+def _require(holds: bool, message: str) -> None:  # noqa: FBT001 - what must hold is the only argument that matters
+    if not holds:
+        raise ValueError(message)

@@ -2,79 +2,154 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.files import compute_sha256, write_json
 from pipeline.params import PROJECT_ROOT
 from pipeline.store import MANIFEST
-from validation.comparison import describe_retrieval
+from validation.certificate import compute_code_digest
+from validation.document import (
+    CheckRecord,
+    CodeRecord,
+    InputRecord,
+    Record,
+    WaiverRecord,
+)
+from validation.latency import describe_latency
+from validation.outcomes import Verdict
+from validation.retrieval_record import describe_comparison
+from validation.waivers import describe_waiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from validation.gate import Judgement
+    from pipeline.errors import PipelineError
+    from validation.explanation import Explanation
+    from validation.gate import GateRequest, Judgement
     from validation.outcomes import Check
     from validation.policy import DeclaredCheck, Rulebook
 
-SCHEMA_VERSION = 1
+DECISION = "decision.json"
+Inputs = list[tuple[str, Path]]
 
 
-def build_record(judgement: Judgement, rulebook: Rulebook, policy_name: str) -> dict[str, Any]:
-    """Return the decision document; the same evidence gives the same document, byte for byte."""
+def build_record(judgement: Judgement, request: GateRequest, rulebook: Rulebook, evidence: Inputs) -> Record:
+    """Return the decision document; the same evidence gives the same document, byte for byte.
+
+    Args:
+        judgement: what was decided, and on what.
+        request: what was judged.
+        rulebook: policy, catalogue and the digests of their files.
+        evidence: names and paths of further files that were read, such as the latency run and the certificate.
+    """
     verdict = judgement.decision.verdict
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "policy": policy_name,
-        "decision": verdict.value,
-        "exit_code": verdict.exit_code,
-        "reasons": list(judgement.decision.reasons),
-        "checks": [_describe_check(check, rulebook.catalogue.get(check.id)) for check in judgement.ledger],
-        "retrieval": {found.corpus: describe_retrieval(found) for found in judgement.comparisons},
-        "inputs": {
-            name: {"path": _shorten(path), "sha256": digest} for name, path, digest in _list_inputs(judgement, rulebook)
+    rules = rulebook.policy.release if request.for_release else rulebook.policy.comparison
+    waivers = rulebook.policy.waivers if request.for_release else []
+    told = {found.corpus.name: describe_comparison(found, rulebook.policy, rules) for found in judgement.findings}
+    compared = {name: description for name, description in told.items() if description}
+    explanations = {key: value for found in compared.values() for key, value in found.explanations.items()}
+    return Record(
+        schema_version=1,
+        policy="release" if request.for_release else "comparison",
+        decision=verdict,
+        exit_code=verdict.exit_code,
+        reasons=list(judgement.decision.reasons),
+        checks=[
+            _describe_check(check, rulebook.catalogue.get(check.id), explanations.get(check.key))
+            for check in judgement.ledger
+        ],
+        retrieval={name: found.metrics for name, found in compared.items()},
+        baselines={name: found.baselines for name, found in compared.items()},
+        slices={name: found.slices for name, found in compared.items()},
+        flips={name: found.flips for name, found in compared.items()},
+        latency=describe_latency(request.latency) if request.latency else None,
+        waivers=[
+            WaiverRecord.model_validate(describe_waiver(waiver, judgement.ledger, request.as_of)) for waiver in waivers
+        ],
+        as_of=request.as_of.isoformat() if waivers else None,
+        code=CodeRecord(revision=find_revision(), sha256=compute_code_digest()),
+        inputs={
+            name: InputRecord(path=_shorten(path), sha256=digest)
+            for name, path, digest in _list_inputs(judgement, rulebook, evidence)
         },
-    }
+    )
 
 
-def write_record(record: dict[str, Any], output: Path) -> Path:
+def build_refusal(error: PipelineError, *, for_release: bool) -> Record:
+    """Return the decision when nothing could be judged: NOT_EVALUATED, so that no older decision is left standing."""
+    verdict = Verdict.NOT_EVALUATED
+    return Record(
+        schema_version=1,
+        policy="release" if for_release else "comparison",
+        decision=verdict,
+        exit_code=verdict.exit_code,
+        reasons=[str(error)],
+        checks=[],
+        retrieval={},
+        baselines={},
+        slices={},
+        flips={},
+        latency=None,
+        waivers=[],
+        as_of=None,
+        code=CodeRecord(revision=find_revision(), sha256=compute_code_digest()),
+        inputs={},
+    )
+
+
+def write_record(record: Record, output: Path) -> Path:
     """Write the document to `output/decision.json`, atomically, and return its path."""
-    path = output / "decision.json"
-    write_json(path, record)
+    path = output / DECISION
+    write_json(path, record.model_dump(mode="json"))
     return path
 
 
-def _describe_check(check: Check, declared: DeclaredCheck | None) -> dict[str, Any]:
-    return {
-        "id": check.id,
-        "requirement": declared.requirement if declared else None,
-        "subject": check.subject,
-        "outcome": check.outcome.value,
-        "observed": check.observed,
-        "limit": check.limit,
-        "unit": declared.unit if declared else None,
-        "n": check.n,
-        "interval": asdict(check.interval) if check.interval else None,
-        "detail": check.detail,
-        "blocked_by": check.blocked_by,
-        "remedy": declared.remedy if declared else None,
-    }
+def find_revision() -> str | None:
+    """Return the commit that is checked out, or None outside of a Git repository."""
+    command = ["git", "rev-parse", "HEAD"]
+    try:
+        ended = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError:
+        return None
+    return ended.stdout.strip() if ended.returncode == 0 else None
 
 
-def _list_inputs(judgement: Judgement, rulebook: Rulebook) -> Iterator[tuple[str, Path, str]]:
+def _describe_check(check: Check, declared: DeclaredCheck | None, explanation: Explanation | None) -> CheckRecord:
+    return CheckRecord(
+        id=check.id,
+        requirement=declared.requirement if declared else None,
+        title=declared.title if declared else None,
+        subject=check.subject,
+        outcome=check.outcome,
+        observed=check.observed,
+        limit=check.limit,
+        unit=declared.unit if declared else None,
+        n=check.n,
+        interval=check.interval,
+        detail=check.detail,
+        blocked_by=" ".join(check.blocked_by) if check.blocked_by else None,
+        explanation=explanation,
+        remedy=declared.remedy if declared else None,
+    )
+
+
+def _list_inputs(judgement: Judgement, rulebook: Rulebook, evidence: Inputs) -> Iterator[tuple[str, Path, str]]:
     for name, (path, digest) in rulebook.digests.items():
         yield name, path, digest
-    for corpus in judgement.corpora:
+    for name, path in evidence:
+        yield name, path, compute_sha256(path)
+    for found in judgement.findings:
+        corpus = found.corpus
         yield f"{corpus.name}/chunks", corpus.chunks_path, corpus.chunks_sha256
         yield f"{corpus.name}/questions", corpus.questions_path, corpus.questions_sha256
-        yield f"{corpus.name}/qrels", corpus.qrels_path, compute_sha256(corpus.qrels_path)
-    for store in judgement.stores:
-        files = store.manifest.files
-        yield f"{store.subject}/manifest", store.folder / MANIFEST, compute_sha256(store.folder / MANIFEST)
-        for role in ("embeddings", "questions", "database"):
-            file = getattr(files, role)
-            yield f"{store.subject}/{role}", store.folder / file.name, file.sha256
+        yield f"{corpus.name}/qrels", corpus.qrels_path, corpus.qrels_sha256
+        for store in found.stores.values():
+            yield f"{store.subject}/manifest", store.folder / MANIFEST, compute_sha256(store.folder / MANIFEST)
+            for role in ("embeddings", "questions", "database"):
+                file = getattr(store.manifest.files, role)
+                yield f"{store.subject}/{role}", store.folder / file.name, file.sha256
 
 
 def _shorten(path: Path) -> str:

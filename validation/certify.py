@@ -1,0 +1,166 @@
+"""Certify the gate: judge spoilt releases and releases without a difference, and write down how it decided."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.documents import load_json
+from pipeline.errors import PipelineError, StoreError
+from pipeline.files import write_json
+from pipeline.store import load_manifest
+from validation.certificate import CERTIFICATE, Certificate, Finding, Trial, find_fault, list_bound
+from validation.gate import judge, load_corpus
+from validation.latency import LatencyTarget, load_latency, measure_latency
+from validation.leakage import TrainingEvidence
+from validation.null_runs import run_nulls
+from validation.outcomes import Outcome, Verdict
+from validation.policy import load_rulebook
+from validation.release_case import ReleaseCase, build_control
+from validation.request import list_release_corpora, require_built
+from validation.sabotage import Sabotage, list_sabotages
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from pipeline.params import Params
+    from validation.gate import Judgement
+    from validation.policy import Rulebook
+
+
+def certify_gate(rulebook: Rulebook, params: Params, output: Path, progress: Progress) -> str:
+    """Write `output/certificate.json` unless the one that is there still holds, and say what it vouches for.
+
+    Raises:
+        StoreError: nothing was built yet, or the gate decided wrongly; the certificate then says where, and is refused.
+        InputError: a corpus or gold set is malformed.
+    """
+    corpora = list_release_corpora(params)
+    require_built(corpora)
+    gold = [load_corpus(request) for request in corpora]
+    manifests = [load_manifest(request.stores["base"]) for request in corpora]
+    bound = list_bound(rulebook, list(zip(gold, manifests, strict=True)))
+    path = output / CERTIFICATE
+    if find_old_fault(path, bound, rulebook) is None:
+        return f"{path}: still holds"
+    with tempfile.TemporaryDirectory() as folder:
+        case = build_case(rulebook, params, Path(folder))
+        certificate = run_trials(case, bound, progress)
+    write_json(path, certificate.model_dump(mode="json"))
+    fault = find_fault(certificate, bound, rulebook.policy)
+    if fault is not None:
+        raise StoreError(path, fault, "nothing can be released; look at the trials in that file")
+    runs = ", ".join(f"{null.releases} of {null.runs} {null.id}" for null in certificate.null_runs)
+    return f"{path}: {len(certificate.trials)} trials decided rightly; false releases: {runs}"
+
+
+def find_old_fault(path: Path, bound: dict[str, str], rulebook: Rulebook) -> str | None:
+    """Return why the certificate that is there does not hold, or None."""
+    try:
+        return find_fault(load_json(path, Certificate), bound, rulebook.policy)
+    except PipelineError as error:
+        return str(error)
+
+
+def build_case(rulebook: Rulebook, params: Params, folder: Path) -> ReleaseCase:
+    """Return a release of the control candidate, with the primary corpus first and no certificate asked for.
+
+    Raises:
+        PipelineError: a base store cannot be read.
+    """
+    requests = sorted(list_release_corpora(params), key=lambda request: not request.primary)
+    gold = tuple(load_corpus(request) for request in requests)
+    corpora = tuple(
+        replace(request, stores={**request.stores, "qlora": build_control(request, folder / name, rulebook.policy)})
+        for request, name in zip(requests, [corpus.name for corpus in gold], strict=True)
+    )
+    targets = [
+        LatencyTarget(corpus.name, request.stores["base"], request.stores["qlora"])
+        for corpus, request in zip(gold, corpora, strict=True)
+    ]
+    measure_latency(targets, folder / "latency.json", rounds=rulebook.policy.statistics.rounds)
+    return ReleaseCase(
+        folder=folder,
+        corpora=corpora,
+        gold=gold,
+        rulebook=rulebook,
+        latency=load_latency(folder / "latency.json"),
+        training=TrainingEvidence(folder, "", ("Une question qui n'est dans aucun jeu de test ?",), None),
+    )
+
+
+def run_trials(case: ReleaseCase, bound: dict[str, str], progress: Progress) -> Certificate:
+    """Run every trial and every null, and then those trials that need a certificate."""
+    names = [corpus.name for corpus in case.gold]
+    sabotages = list_sabotages(names[0], names[1] if len(names) > 1 else None)
+    certification = case.rulebook.policy.certification
+    task = progress.add_task("spoilt releases", total=len(sabotages) + 4)
+    control = Sabotage(
+        "control", "a candidate that is better in every respect", Verdict.RELEASE, (), lambda case: case, (), len(names)
+    )
+    trials = []
+    for sabotage in (control, *sabotages):
+        trials.append(run_trial(sabotage, case, certified=False))
+        progress.advance(task)
+    nulls = progress.add_task("releases without a difference", total=certification.runs)
+    null_runs = run_nulls(case, lambda: progress.advance(nulls))
+    certificate = Certificate(schema_version=1, bound_to=bound, trials=trials, null_runs=null_runs)
+    for sabotage in list_certified(certificate, len(names)):
+        trials.append(run_trial(sabotage, case, certified=True))
+        progress.advance(task)
+    return certificate.model_copy(update={"trials": trials})
+
+
+def list_certified(certificate: Certificate, corpora: int) -> list[Sabotage]:
+    """Return the trials in which the gate asks for the certificate that the other trials have earned."""
+    refused, reason = Verdict.NOT_EVALUATED, (("CER501", "gate", Outcome.ERROR),)
+    older = certificate.model_copy(update={"bound_to": {**certificate.bound_to, "code": "0" * 64}})
+    return [
+        Sabotage("certified-control", "the control with its certificate", Verdict.RELEASE, (),
+                 lambda case: replace(case, certificate=certificate), (), corpora),
+        Sabotage("limit-lowered", "the floor was lowered after the certificate was made", refused, reason,
+                 lambda case: lower_floor(replace(case, certificate=certificate)), (), corpora),
+        Sabotage("code-changed", "the certificate was made with other code", refused, reason,
+                 lambda case: replace(case, certificate=older), (), corpora),
+    ]  # fmt: skip
+
+
+def lower_floor(case: ReleaseCase) -> ReleaseCase:
+    """Put a floor of 0 into a copy of the policy, as a change would that wants to pass its own judgement."""
+    path = case.folder / "policy.yaml"
+    text = case.rulebook.digests["policy"][0].read_text(encoding="utf-8")
+    path.write_text(re.sub(r"recall_floor: \S+", "recall_floor: 0.0", text), encoding="utf-8")
+    return replace(case, rulebook=load_rulebook(path))
+
+
+def run_trial(sabotage: Sabotage, case: ReleaseCase, *, certified: bool) -> Trial:
+    """Spoil a release, let the whole gate judge it, and write down what had to come out and what did."""
+    with tempfile.TemporaryDirectory(dir=case.folder) as folder:
+        narrowed = replace(
+            case, folder=Path(folder), corpora=case.corpora[: sabotage.corpora], gold=case.gold[: sabotage.corpora]
+        )
+        spoilt = sabotage.spoil(narrowed)
+        rules = spoilt.rulebook.policy.release
+        rules = rules if certified else rules.model_copy(update={"certificate": None})
+        judgement = judge(spoilt.build_request(), spoilt.rulebook, rules, lambda _: None)
+    return Trial(
+        id=sabotage.id,
+        title=sabotage.title,
+        expected=sabotage.verdict,
+        expected_findings=[Finding(check=check, subject=where, outcome=out) for check, where, out in sabotage.findings],
+        tolerated=list(sabotage.tolerated),
+        observed=judgement.decision.verdict,
+        observed_findings=list_findings(judgement),
+    )
+
+
+def list_findings(judgement: Judgement) -> list[Finding]:
+    """Return what did not pass, apart from what another check blocked."""
+    return [
+        Finding(check=check.id, subject=check.subject, outcome=check.outcome)
+        for check in judgement.ledger
+        if check.outcome is not Outcome.PASS and check.blocked_by is None
+    ]

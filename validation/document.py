@@ -1,0 +1,118 @@
+"""`decision.json`, typed: written by the gate, and all that explaining and rendering read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from pipeline.documents import Strict
+from validation.explanation import Explanation
+from validation.outcomes import Interval, Outcome, Verdict
+from validation.slices import SliceResult
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class CheckRecord(Strict):
+    """A check with the requirement that it serves and what to do when it does not pass."""
+
+    id: str
+    requirement: str | None
+    title: str | None
+    subject: str
+    outcome: Outcome
+    observed: Any
+    limit: Any
+    unit: str | None
+    n: int | None
+    interval: Interval | None
+    detail: str | None
+    blocked_by: str | None
+    explanation: Explanation | None
+    remedy: str | None
+
+
+class SideRecord(Strict):
+    """One store's value of a metric; `hits` where the metric is a recall."""
+
+    n: int
+    value: float
+    hits: int | None
+
+
+class MetricRecord(Strict):
+    """Both stores' values of a metric and the certainty of their difference."""
+
+    base: SideRecord
+    candidate: SideRecord
+    difference: float
+    interval: Interval
+    flip_p: float
+
+
+class AnswerRecord(Strict):
+    """The passage that a store returned first, and the rank of the first relevant one."""
+
+    rank: int
+    returned: str
+    section: str | None
+    excerpt: str
+
+
+class FlipRecord(Strict):
+    """A question that only one of the stores answers in its top 5."""
+
+    question: str
+    text: str
+    metadata: dict[str, Any]
+    direction: Literal["lost", "gained"]
+    relevant: list[str]
+    base: AnswerRecord
+    candidate: AnswerRecord
+
+
+class WaiverRecord(Strict):
+    """A waiver and what became of it."""
+
+    id: str
+    check: str
+    subject: str
+    owner: str
+    reason: str
+    expires: str
+    state: Literal["applied", "expired", "unused"]
+
+
+class InputRecord(Strict):
+    """A file that had a say."""
+
+    path: str
+    sha256: Sha256
+
+
+class CodeRecord(Strict):
+    """The code that judged: its Git revision where there is one, and the digest of its sources."""
+
+    revision: str | None
+    sha256: Sha256
+
+
+class Record(Strict):
+    """All of `decision.json`; `as_of` is the day on which waivers were looked at, where there are any."""
+
+    schema_version: Annotated[int, Field(ge=1, le=1)]
+    policy: Literal["release", "comparison"]
+    decision: Verdict
+    exit_code: int
+    reasons: list[str]
+    checks: list[CheckRecord]
+    retrieval: dict[str, dict[str, MetricRecord]]
+    baselines: dict[str, dict[str, dict[str, float]]]
+    slices: dict[str, list[SliceResult]]
+    flips: dict[str, list[FlipRecord]]
+    latency: dict[str, Any] | None
+    waivers: list[WaiverRecord]
+    as_of: str | None
+    code: CodeRecord
+    inputs: dict[str, InputRecord]

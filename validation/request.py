@@ -1,0 +1,139 @@
+"""Gather what is to be judged: this project's own stores for release, or two stores from anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pipeline.chunks import load_chunks
+from pipeline.documents import load_json
+from pipeline.errors import PipelineError, StoreError
+from pipeline.model_folder import TRAINING_FILE
+from pipeline.params import BUILD
+from pipeline.triplets import TRIPLETS
+from validation.certificate import CERTIFICATE, Certificate
+from validation.gate import GateRequest
+from validation.latency import LatencyEvidence, LatencyTarget, is_current, load_latency, measure_latency
+from validation.leakage import load_training
+from validation.stores import ROLES, CorpusRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import date
+    from pathlib import Path
+
+    from pipeline.params import Params
+    from validation.record import Inputs
+
+LATENCY = "latency.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where the gate keeps evidence and how it makes what is missing.
+
+    `announce` is told what is being done, `warn` what could not be.
+    """
+
+    folder: Path
+    rounds: int
+    announce: Callable[[str], None]
+    warn: Callable[[str], None]
+
+
+def list_release_corpora(params: Params) -> list[CorpusRequest]:
+    """Return what is judged for release: every corpus of params.yaml with both built stores."""
+    return [
+        CorpusRequest(
+            chunks=corpus.chunks,
+            questions=corpus.questions,
+            qrels=corpus.qrels,
+            stores={role: BUILD / role / corpus.name for role in ROLES},
+            primary=corpus.role == "primary",
+            total=corpus.total,
+            model_ids={role: params.get_model_id(role) for role in ROLES},
+        )
+        for corpus in params.corpora
+    ]
+
+
+def require_built(corpora: list[CorpusRequest]) -> None:
+    """Raise `StoreError` when there is no store at all: nothing was built yet, which is no reason to call a person."""
+    folders = [folder for request in corpora for folder in request.stores.values()]
+    if not any(folder.exists() for folder in folders):
+        raise StoreError(folders[0], "no store has been built yet", "run `nox -s gate`, or `dvc repro` first")
+
+
+def build_release_request(params: Params, as_of: date, evidence: Evidence) -> tuple[GateRequest, Inputs]:
+    """Gather the project's own stores, the latency run, the candidate's training pairs and the certificate.
+
+    Raises:
+        StoreError: nothing was built yet.
+        InputError: the training pairs, the candidate's record of its training or the certificate is malformed.
+    """
+    corpora = list_release_corpora(params)
+    require_built(corpora)
+    record = BUILD / "models" / "qlora" / TRAINING_FILE
+    certificate = evidence.folder / CERTIFICATE
+    request = GateRequest(
+        corpora=corpora,
+        latency=load_or_measure_latency(corpora, [corpus.name for corpus in params.corpora], evidence),
+        training=load_training(TRIPLETS, record) if record.is_file() else None,
+        certificate=load_json(certificate, Certificate) if certificate.is_file() else None,
+        for_release=True,
+        as_of=as_of,
+    )
+    inputs = [("triplets", TRIPLETS), ("training", record), ("certificate", certificate)]
+    return request, _list_present(inputs, request, evidence)
+
+
+def build_foreign_request(
+    corpus: CorpusRequest, triplets: Path | None, as_of: date, evidence: Evidence
+) -> tuple[GateRequest, Inputs]:
+    """Gather two stores from elsewhere, their latency run and, where given, the candidate's training pairs.
+
+    Raises:
+        InputError: the chunks or the training pairs are missing or malformed.
+    """
+    name = load_chunks(corpus.chunks).corpus
+    request = GateRequest(
+        corpora=[corpus],
+        latency=load_or_measure_latency([corpus], [name], evidence),
+        training=load_training(triplets, None) if triplets else None,
+        certificate=None,
+        for_release=False,
+        as_of=as_of,
+    )
+    return request, _list_present([("triplets", triplets)] if triplets else [], request, evidence)
+
+
+def load_or_measure_latency(
+    corpora: list[CorpusRequest], names: list[str], evidence: Evidence
+) -> LatencyEvidence | None:
+    """Return the latency run of exactly these stores, measured anew where there is none; None where none can be made.
+
+    What stands in the way of a measurement also stands in the way of judging the stores, and the gate says what it is.
+    """
+    path = evidence.folder / LATENCY
+    targets = [
+        LatencyTarget(name, request.stores["base"], request.stores["qlora"])
+        for name, request in zip(names, corpora, strict=True)
+    ]
+    try:
+        if path.is_file() and is_current(found := load_latency(path), targets, rounds=evidence.rounds):
+            return found
+    except PipelineError as error:
+        evidence.warn(f"measured again: {error}")
+    evidence.announce(f"latency of {', '.join(names)}")
+    try:
+        measure_latency(targets, path, rounds=evidence.rounds)
+        return load_latency(path)
+    except PipelineError as error:
+        evidence.warn(f"latency not measured: {error}")
+        path.unlink(missing_ok=True)
+        return None
+
+
+def _list_present(inputs: Inputs, request: GateRequest, evidence: Evidence) -> Inputs:
+    latency = [("latency", evidence.folder / LATENCY)] if request.latency else []
+    return [(name, path) for name, path in inputs if path.is_file()] + latency

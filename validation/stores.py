@@ -1,0 +1,106 @@
+"""Look at both stores of a corpus: bytes, identity and, by expectations, what is in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from validation.evidence import StoreEvidence, collect_store
+from validation.expectations import ExpectationRunner, list_parameters
+from validation.frames import build_chunk_frame, build_database_frame, build_metadata_frame, build_vector_frame
+from validation.outcomes import Check, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pipeline.params import CandidateName
+    from validation.evidence import CorpusEvidence
+    from validation.policy import Limits
+
+ROLES: tuple[CandidateName, CandidateName] = ("base", "qlora")
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusRequest:
+    """One corpus to judge: its texts, its gold set, and the stores of base and candidate.
+
+    `total` and `model_ids` are what params.yaml declares; None where stores come from elsewhere.
+    """
+
+    chunks: Path
+    questions: Path
+    qrels: Path
+    stores: dict[CandidateName, Path]
+    primary: bool
+    total: int | None
+    model_ids: dict[CandidateName, str] | None
+
+
+def check_corpus(corpus: CorpusEvidence, limits: Limits, runner: ExpectationRunner) -> list[Check]:
+    """Run the expectations over the chunks."""
+    parameters = list_parameters(limits, rows=corpus.total, model_id="", corpora=[corpus.name])
+    return runner.run("chunks", corpus.name, build_chunk_frame(corpus.chunks), parameters)
+
+
+def check_stores(
+    request: CorpusRequest,
+    corpus: CorpusEvidence,
+    limits: Limits,
+    runner: ExpectationRunner,
+    announce: Callable[[str], None],
+) -> tuple[dict[CandidateName, StoreEvidence], list[Check]]:
+    """Open both stores and run integrity checks and expectations over each that can be trusted."""
+    stores: dict[CandidateName, StoreEvidence] = {}
+    checks: list[Check] = []
+    for role in ROLES:
+        announce(f"store {role} of {corpus.name}")
+        store, found = collect_store(role, request.stores[role], corpus)
+        checks += found
+        if store is not None:
+            stores[role] = store
+            checks += check_store(store, corpus, request, limits, runner)
+    if len(stores) == len(ROLES):
+        checks.append(check_distinct(stores["base"], stores["qlora"], corpus.name))
+    return stores, checks
+
+
+def check_store(
+    store: StoreEvidence, corpus: CorpusEvidence, request: CorpusRequest, limits: Limits, runner: ExpectationRunner
+) -> list[Check]:
+    """Run model identity and the expectations over one store's matrices and database."""
+    model_id = request.model_ids[store.role] if request.model_ids else store.manifest.model_id
+    checks = [check_model(store, model_id)] if request.model_ids else []
+    for part, vectors, rows in (
+        ("passages", store.passages, corpus.total),
+        ("questions", store.questions, len(corpus.gold.questions)),
+    ):
+        parameters = list_parameters(limits, rows=rows, model_id=model_id, corpora=[corpus.name])
+        checks += runner.run("vectors", f"{store.subject}/{part}", build_vector_frame(vectors), parameters)
+    parameters = list_parameters(limits, rows=corpus.total, model_id=model_id, corpora=[corpus.name])
+    checks += runner.run("database", store.subject, build_database_frame(store, corpus.chunks), parameters)
+    return checks + runner.run("metadata", store.subject, build_metadata_frame(store), parameters)
+
+
+def check_model(store: StoreEvidence, expected: str) -> Check:
+    """Check that a store was made by the model that params.yaml names, and that the pipeline saw it happen (INT105)."""
+    found = store.manifest.model_id
+    if store.manifest.model is None:
+        return Check("INT105", store.subject, Outcome.ERROR, found, expected, detail="vectors of unknown provenance")
+    if found != expected:
+        return Check("INT105", store.subject, Outcome.ERROR, found, expected, detail=f"made by {found}")
+    return Check("INT105", store.subject, Outcome.PASS, found, expected)
+
+
+def check_distinct(base: StoreEvidence, candidate: StoreEvidence, corpus: str) -> Check:
+    """Check that the candidate's vectors are not the base's, byte for byte (INT104)."""
+    digests = [store.manifest.files.embeddings.sha256 for store in (base, candidate)]
+    same = digests[0] == digests[1]
+    return Check(
+        id="INT104",
+        subject=corpus,
+        outcome=Outcome.ERROR if same else Outcome.PASS,
+        observed=digests[1],
+        limit=f"not {digests[0]}",
+        detail="candidate and base hold the same vectors: there is nothing to compare" if same else None,
+    )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import nox
 
@@ -18,19 +20,28 @@ ENVIRONMENT = ROOT / ".nox" / "project"
 SCRIPTS = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
 CONSTRAINTS = ROOT / "constraints.txt"
 KEEP = 20
+NOT_DONE = 30
+MUTANTS = ROOT / "build" / "mutants"
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-def prepare(session: nox.Session) -> dict[str, str]:
-    """Create or renew the shared environment and return the variables that commands need to run in it."""
+def prepare(session: nox.Session, *extras: str) -> dict[str, str]:
+    """Create or renew the shared environment and return the variables that commands need to run in it.
+
+    `extras` are dependency groups that only one session needs; they are added when it runs for the first time.
+    """
     project = nox.project.load_toml(ROOT / "pyproject.toml")
-    wanted = [*project["project"]["dependencies"], *nox.project.dependency_groups(project, "test", "lint", "typecheck")]
-    pins = hashlib.sha256("\n".join([sys.version, *wanted, CONSTRAINTS.read_text("utf-8")]).encode()).hexdigest()
-    stamp = ENVIRONMENT / "installed.sha256"
-    if not stamp.is_file() or stamp.read_text("utf-8") != pins:
-        session.run(sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT), external=True)
-        python = str(SCRIPTS / "python")
-        session.run(python, "-m", "pip", "install", "-q", "-c", str(CONSTRAINTS), *wanted, external=True)
-        stamp.write_text(pins, "utf-8")
+    python = str(SCRIPTS / "python")
+    groups = {"installed": [*project["project"]["dependencies"], *list_group(project, "test", "lint", "typecheck")]}
+    groups |= {extra: list_group(project, extra) for extra in extras}
+    for name, wanted in groups.items():
+        pins = hashlib.sha256("\n".join([sys.version, *wanted, CONSTRAINTS.read_text("utf-8")]).encode()).hexdigest()
+        stamp = ENVIRONMENT / f"{name}.sha256"
+        if not stamp.is_file() or stamp.read_text("utf-8") != pins:
+            if name == "installed":
+                session.run(sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT), external=True)
+            session.run(python, "-m", "pip", "install", "-q", "-c", str(CONSTRAINTS), *wanted, external=True)
+            stamp.write_text(pins, "utf-8")
     return {
         "PATH": f"{SCRIPTS}{os.pathsep}{os.environ['PATH']}",
         "VIRTUAL_ENV": str(ENVIRONMENT),
@@ -38,6 +49,11 @@ def prepare(session: nox.Session) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
+
+
+def list_group(project: dict[str, Any], *names: str) -> list[str]:
+    """Return the requirements of dependency groups."""
+    return list(nox.project.dependency_groups(project, *names))
 
 
 def run_python(session: nox.Session, *arguments: str, success_codes: tuple[int, ...] = (0,)) -> None:
@@ -49,9 +65,18 @@ def run_python(session: nox.Session, *arguments: str, success_codes: tuple[int, 
 
 @nox.session(default=False)
 def gate(session: nox.Session) -> None:
-    """Build what is out of date, then judge the candidate; RELEASE and KEEP both end well."""
+    """Build and certify what is out of date, then judge the candidate; RELEASE and KEEP both end well."""
     run_python(session, "-m", "dvc", "repro")
+    # Whatever stands in the way of a certificate, the gate says it in its verdict.
+    run_python(session, "-m", "validation", "certify", success_codes=(0, NOT_DONE))
     run_python(session, "-m", "validation", "gate", *session.posargs, success_codes=(0, KEEP))
+
+
+@nox.session(default=False)
+def certify(session: nox.Session) -> None:
+    """Prove the gate on the base stores with spoilt and with indifferent candidates; writes the certificate."""
+    run_python(session, "-m", "dvc", "repro")
+    run_python(session, "-m", "validation", "certify", *session.posargs)
 
 
 @nox.session(default=False)
@@ -77,6 +102,35 @@ def typecheck(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after `--` go to pytest."""
     run_python(session, "-m", "pytest", *session.posargs)
+
+
+@nox.session(default=False)
+def benchmarks(session: nox.Session) -> None:
+    """Measure search and statistics beside their peers, on one core."""
+    environment = prepare(session, "bench") | ONE_THREAD
+    session.chdir(ROOT)
+    options = ("--benchmark-only", "-p", "no:cacheprovider", *session.posargs)
+    session.run(str(SCRIPTS / "python"), "-m", "pytest", "tests/benchmarks", *options, env=environment, external=True)
+
+
+@nox.session(default=False)
+def mutate(session: nox.Session) -> None:
+    """Change the deciding modules in small ways; of each module's mutants 95 % must fail a test.
+
+    Works in `build/mutants` and writes `reports/mutation.json`. Arguments are patterns such as
+    `validation.decision.*`: only those mutants are run and counted.
+    """
+    environment = prepare(session, "mutate") | ONE_THREAD | {"PYTHONHASHSEED": "0", "PYTHONPATH": str(ROOT)}
+    shutil.rmtree(MUTANTS, ignore_errors=True)  # a verdict is kept there although the tests changed
+    MUTANTS.mkdir(parents=True)
+    for name in ("pipeline", "validation", "tests", "expectations", "params.yaml", "pyproject.toml"):
+        (MUTANTS / name).symlink_to(
+            ROOT / name
+        )  # copied from there into `mutants/mutants`, and only copies are changed
+    session.chdir(MUTANTS)
+    session.run(str(SCRIPTS / "mutmut"), "run", "--max-children", "1", *session.posargs, env=environment, external=True)
+    report = (str(SCRIPTS / "python"), "-m", "tests.mutation_report", str(ROOT / "reports"), *session.posargs)
+    session.run(*report, env=environment, external=True)
 
 
 if __name__ == "__main__":

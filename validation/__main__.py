@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from pipeline.commandline import make_progress, run_app
 from pipeline.documents import load_json
-from pipeline.errors import PipelineError
 from pipeline.params import PROJECT_ROOT, CandidateName, load_params
 from validation.certify import certify_gate
 from validation.document import Record
@@ -20,7 +18,7 @@ from validation.explain import render_explanation
 from validation.gate import judge
 from validation.policy import EXPECTATIONS, Rulebook, load_rulebook
 from validation.record import DECISION, build_record, build_refusal, write_record
-from validation.render import show_decision
+from validation.render import quote, show_decision
 from validation.request import Evidence, build_foreign_request, build_release_request
 from validation.stores import CorpusRequest
 
@@ -67,7 +65,7 @@ def gate(
     day = as_of.date() if as_of else datetime.now(UTC).date()
     try:
         record = decide_stores(stores, triplets, load_rulebook(policy), output, day)
-    except PipelineError as error:
+    except Exception as error:
         write_record(build_refusal(error, for_release=stores is None), output)
         raise
     show_decision(record, str(write_record(record, output)))
@@ -87,8 +85,8 @@ def decide_stores(
         evidence = Evidence(
             folder=output,
             rounds=rulebook.policy.statistics.rounds,
-            announce=lambda what: status.update(Text(what)),
-            warn=lambda what: console.print(Text(what)),
+            announce=lambda what: status.update(quote(what)),
+            warn=lambda what: console.print(quote(what), soft_wrap=True),
         )
         if stores:
             request, inputs = build_foreign_request(stores, triplets, day, evidence)

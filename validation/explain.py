@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import InputError
 from validation.outcomes import Outcome
-from validation.render import describe_interval, describe_value, quote
+from validation.render import describe_interval, describe_points, describe_value, get_remedy, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from validation.document import AnswerRecord, CheckRecord, FlipRecord, Record
+    from validation.document import CheckRecord, FlipRecord, Record
     from validation.explanation import Explanation
+    from validation.outcomes import Interval
     from validation.slices import SliceResult
 
 SHOWN_QUESTIONS = 10
 SHOWN_FLIPS = 12
+SMALLEST_P = 0.0001
 RETRIEVAL = "RET"
 
 
@@ -38,9 +42,10 @@ def render_explanation(record: Record, check_id: str | None) -> Group:
     wanted = [check for check in record.checks if _is_wanted(check, check_id)]
     parts: list[RenderableType] = [_render_head(record)]
     parts += [part for check in wanted for part in _explain_check(check)]
-    for corpus in dict.fromkeys(check.subject for check in wanted if check.id.startswith(RETRIEVAL)):
-        parts += [_render_slices(corpus, record.slices.get(corpus, []))]
-        parts += [_render_flips(corpus, record.flips.get(corpus, []), whole=check_id is not None)]
+    compared = dict.fromkeys(check.subject for check in wanted if check.id.startswith(RETRIEVAL))
+    for corpus in (subject for subject in compared if subject in record.slices):
+        parts += [_render_slices(corpus, record.slices[corpus])]
+        parts += _render_flips(corpus, record.flips.get(corpus, []), whole=check_id is not None)
     return Group(*parts)
 
 
@@ -50,35 +55,40 @@ def _is_wanted(check: CheckRecord, check_id: str | None) -> bool:
     return check.blocked_by is None and (check.outcome is not Outcome.PASS or check.explanation is not None)
 
 
-def _render_head(record: Record) -> Text:
-    text = Text(f"{record.decision} (policy {record.policy}, exit code {record.exit_code})", style="bold")
-    for reason in record.reasons:
-        text.append("\n  ").append_text(quote(reason, style="not bold"))
-    return text.append("\n")
+def _render_head(record: Record) -> Group:
+    title = f"{record.decision} (policy {record.policy}, exit code {record.exit_code})"
+    return Group(Text(title, style="bold"), *(_indent(reason) for reason in record.reasons), Text())
 
 
-def _explain_check(check: CheckRecord) -> Iterator[Text]:
+def _indent(text: str, by: int = 2, style: str = "") -> Padding:
+    """Return text from evidence with every line that it takes indented, not only the first."""
+    return Padding(quote(text, style=style), (0, 0, 0, by), expand=False)
+
+
+def _explain_check(check: CheckRecord) -> Iterator[RenderableType]:
     yield quote(f"{check.id} {check.subject}: {check.outcome}. {check.title or ''}", style="bold")
-    unit = f" {check.unit}" if check.unit else ""
-    items = f", n = {check.n}" if check.n is not None else ""
-    yield quote(f"  observed {describe_value(check.observed)}, limit {describe_value(check.limit)}{unit}{items}")
     if check.interval and check.explanation:
-        bounds = describe_interval(check.interval)
-        yield Text(f"  one-sided {check.interval.level:.0%} bounds {bounds} points, limit {_points(check.limit)}")
-        for line in explain_interval(check, check.explanation):
-            yield quote(f"  {line}")
+        yield from map(_indent, explain_interval(check, check.interval, check.explanation))
+    else:
+        unit = f" ({check.unit})" if check.unit else ""
+        items = f", n = {check.n}" if check.n is not None else ""
+        yield _indent(f"observed {describe_value(check.observed)}, limit {describe_value(check.limit)}{unit}{items}")
     if check.detail:
-        yield quote(f"  why: {check.detail}")
-    if check.outcome is not Outcome.PASS and check.remedy:
-        yield quote(f"  what to do: {check.remedy}")
+        yield _indent(f"why: {check.detail}")
+    if remedy := get_remedy(check):
+        yield _indent(f"what to do: {remedy}")
     yield Text()
 
 
-def explain_interval(check: CheckRecord, found: Explanation) -> Iterator[str]:
+def explain_interval(check: CheckRecord, interval: Interval, found: Explanation) -> Iterator[str]:
     """Say in sentences how certain an outcome is and what would change it."""
+    yield (
+        f"difference {describe_points(check.observed)} points, one-sided {interval.level:.0%} bounds "
+        f"{describe_interval(interval)}, limit {describe_points(check.limit)}, n = {check.n}"
+    )
     yield f"the stores differ on {found.disagreement:.1%} of the questions"
-    mcnemar = f", McNemar mid-p {found.mcnemar_p:.4f}" if found.mcnemar_p is not None else ""
-    yield f"that the candidate is better: sign-flip p {found.flip_p:.5f}{mcnemar}"
+    mcnemar = f", {_describe_p(found.mcnemar_p)} by McNemar (mid-p)" if found.mcnemar_p is not None else ""
+    yield f"one-sided p that the candidate is better: {_describe_p(found.flip_p)} by sign flips{mcnemar}"
     if found.hits_needed is not None:
         among = ", ".join(found.hits_among[:SHOWN_QUESTIONS])
         more = ", …" if len(found.hits_among) > SHOWN_QUESTIONS else ""
@@ -90,48 +100,49 @@ def explain_interval(check: CheckRecord, found: Explanation) -> Iterator[str]:
     if found.questions_needed is not None:
         yield f"about {found.questions_needed} questions would decide it, if the stores go on to differ as they do"
     yield (
-        f"policy accepts a loss of {_points(found.loss_nominal)} points; with {check.n} questions a true loss of "
-        f"{_points(found.loss_even)} passes every other time, and one of {_points(found.loss_rare)} 1 time in 20"
+        f"the policy accepts {_describe_loss(found.loss_nominal) or 'no loss'}; with {check.n} questions "
+        f"{_describe_loss(found.loss_even) or 'no difference'} passes every other time, "
+        f"{_describe_loss(found.loss_rare) or 'no difference'} 1 time in 20"
     )
 
 
-def _points(share: object) -> str:
-    return f"{100 * share:+.1f}" if isinstance(share, float) else describe_value(share)
+def _describe_p(value: float) -> str:
+    return f"{value:.4f}" if value >= SMALLEST_P else f"< {SMALLEST_P}"
+
+
+def _describe_loss(share: float) -> str:
+    points = describe_points(abs(share)).lstrip("+")
+    return "" if points == "0.0" else f"a {'loss' if share > 0 else 'gain'} of {points} points"
 
 
 def _render_slices(corpus: str, slices: list[SliceResult]) -> Table:
-    table = Table(title=quote(f"Slices of {corpus} (hits in the top 5)"), title_justify="left")
-    for name in ("slice", "n", "base", "candidate", "difference", "interval", "p of a loss (Holm)", ""):
+    title = f"Slices of {corpus} (hits in the top 5, difference in points)"
+    table = Table(title=quote(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("slice", "n", "hits", "difference", "bounds", "p of a loss", ""):
         table.add_column(name, justify="left" if name in {"slice", ""} else "right")
     for found in slices:
         said = "collapsed" if found.collapsed else "loses" if found.loses else ""
-        tested = found.interval is not None and found.loss_p is not None
         table.add_row(
             quote(f"{found.field}={found.value}"),
             str(found.n),
-            str(found.base_hits),
-            str(found.candidate_hits),
-            f"{100 * found.difference:+.1f}",
-            Text(describe_interval(found.interval) if found.interval else "too few to test"),
-            f"{found.loss_p:.3f}" if tested else "–",
+            f"{found.base_hits}→{found.candidate_hits}",
+            describe_points(found.difference),
+            Text(describe_interval(found.interval) if found.interval else "not tested"),
+            f"{found.loss_p:.3f}" if found.loss_p is not None else "–",
             Text(said, style="red"),
         )
     return table
 
 
-def _render_flips(corpus: str, flips: list[FlipRecord], *, whole: bool) -> Group:
+def _render_flips(corpus: str, flips: list[FlipRecord], *, whole: bool) -> Iterator[RenderableType]:
     lost = [flip for flip in flips if flip.direction == "lost"]
     shown = flips if whole else lost[:SHOWN_FLIPS]
-    title = f"Answers that flipped on {corpus}: {len(lost)} lost, {len(flips) - len(lost)} gained"
-    parts: list[RenderableType] = [quote(title, style="bold")]
+    yield quote(f"Answers that flipped on {corpus}: {len(lost)} lost, {len(flips) - len(lost)} gained", style="bold")
     for flip in shown:
-        parts.append(quote(f"  {flip.direction}: {flip.text}  ({flip.question}; relevant: {', '.join(flip.relevant)})"))
-        parts.append(quote(f"    base {_describe_answer(flip.base)}", style="dim"))
-        parts.append(quote(f"    candidate {_describe_answer(flip.candidate)}", style="dim"))
+        yield _indent(f"{flip.direction}: {flip.text}  ({flip.question}; relevant: {', '.join(flip.relevant)})")
+        for store, answer in (("base", flip.base), ("candidate", flip.candidate)):
+            excerpt = " ".join(answer.excerpt.split())
+            text = f"{store} finds it at rank {answer.rank}; first comes {answer.returned}: {excerpt}"
+            yield _indent(text, 4, style="dim")
     if len(shown) < len(flips):
-        parts.append(Text(f"  … name a retrieval check to see all {len(flips)}"))
-    return Group(*parts)
-
-
-def _describe_answer(answer: AnswerRecord) -> str:
-    return f"finds it at rank {answer.rank}; first comes {answer.returned}: {answer.excerpt}"
+        yield _indent(f"… name a retrieval check to see all {len(flips)}")

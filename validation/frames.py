@@ -30,7 +30,7 @@ def build_vector_frame(vectors: VectorEvidence) -> pd.DataFrame:
     """Return one row a vector: dimension, dtype, order, whether finite, norm (none when not finite) and digest.
 
     The dimension of what is no matrix is 0; what is no real number counts as not finite. Beside each row stands
-    how many dimensions have the same value in all rows; a single row has none to compare.
+    how many dimensions have one and the same finite value wherever they have one, at least twice.
     """
     values, header = vectors.values, vectors.header
     matrix = _flatten_rows(values)
@@ -43,9 +43,16 @@ def build_vector_frame(vectors: VectorEvidence) -> pd.DataFrame:
         "order": "Fortran" if header.fortran_order else "C",
         "finite": finite,
         "norm": norms,
-        "constant_dimensions": int((matrix == matrix[:1]).all(axis=0).sum()) if len(matrix) > 1 else 0,
+        "constant_dimensions": _count_constant_dimensions(matrix),
         "digest": [hashlib.sha256(row.tobytes()).hexdigest() for row in matrix],
     })  # fmt: skip
+
+
+def _count_constant_dimensions(matrix: npt.NDArray[np.float64]) -> int:
+    known = np.isfinite(matrix)
+    lowest = matrix.min(axis=0, where=known, initial=np.inf)
+    highest = matrix.max(axis=0, where=known, initial=-np.inf)
+    return int(((lowest == highest) & (known.sum(axis=0) > 1)).sum())
 
 
 def _flatten_rows(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:

@@ -148,35 +148,9 @@ class Policy(Strict):
     comparison: Rules
 
     @model_validator(mode="after")
-    def _check_rules(self) -> Self:
-        for name, rules in (("release", self.release), ("comparison", self.comparison)):
-            twice = [check for check, count in Counter(rules.list_checks()).items() if count > 1]
-            _require(not twice, f"{name}: {', '.join(twice)} is named twice")
-            stray = sorted(set(rules.optional) - set(rules.list_checks()))
-            _require(not stray, f"{name}.optional: {', '.join(stray)} is no check of these rules")
-            for criterion in (*rules.primary, *rules.secondary):
-                missing = criterion.kind == "non-inferiority" and criterion.metric not in self.limits.margins
-                _require(
-                    not missing, f"limits.margins: no margin for {criterion.metric}, which {criterion.check} needs"
-                )
-        _require(not self.release.optional, "release.optional: a release leaves nothing out")
-        return self
-
-    @model_validator(mode="after")
-    def _check_waivers(self) -> Self:
-        most, found = self.limits.waivers_max, len(self.waivers)
-        _require(found <= most, f"waivers: {found} waivers, limits.waivers_max allows {most}")
-        for field in ("id", "key"):
-            values = [getattr(waiver, field) for waiver in self.waivers]
-            _require(len(set(values)) == len(values), f"waivers: two have the same {field}")
-        for waiver in self.waivers:
-            known = waiver.check in self.waivable
-            _require(known, f"waivers: {waiver.id} names {waiver.check}, which is not waivable")
-        rules = self.release
-        bound = {criterion.check for criterion in (*rules.primary, *rules.secondary) if criterion.kind == "superiority"}
-        judged = {criterion.check for criterion in (*rules.primary, *rules.secondary)} | {rules.slices.loss}
-        stray = sorted(set(self.waivable) - ((judged | set(rules.latency.values())) - bound))
-        _require(not stray, f"waivable: {', '.join(stray)} cannot be answered for by a person")
+    def _check(self) -> Self:
+        _check_rules(self)
+        _check_waivers(self)
         return self
 
 
@@ -220,6 +194,39 @@ def load_rulebook(policy_path: Path, suites: Path = EXPECTATIONS / "suites") -> 
     files = {"policy": policy_path, "checks": catalogue_path}
     files |= {f"suite_{path.stem}": path for path in sorted(suites.glob("*.json"))}
     return Rulebook(policy, catalogue, suites, {name: (path, compute_sha256(path)) for name, path in files.items()})
+
+
+def _check_rules(policy: Policy) -> None:
+    for name, rules in (("release", policy.release), ("comparison", policy.comparison)):
+        named = Counter(rules.list_checks())
+        twice = [check for check, count in named.items() if count > 1]
+        _require(not twice, f"{name}: {', '.join(twice)} is named twice")
+        stray = sorted(set(rules.optional) - set(named))
+        _require(not stray, f"{name}.optional: {', '.join(stray)} is no check of these rules")
+        for criterion in (*rules.primary, *rules.secondary):
+            known = criterion.kind == "superiority" or criterion.metric in policy.limits.margins
+            _require(known, f"limits.margins: no margin for {criterion.metric}, which {criterion.check} needs")
+    _require(not policy.release.optional, "release.optional: a release leaves nothing out")
+
+
+def _check_waivers(policy: Policy) -> None:
+    stray = sorted(set(policy.waivable) - _list_answerable(policy.release))
+    _require(not stray, f"waivable: {', '.join(stray)} cannot be answered for by a person")
+    most, found = policy.limits.waivers_max, len(policy.waivers)
+    _require(found <= most, f"waivers: {found} waivers, limits.waivers_max allows {most}")
+    for field in ("id", "key"):
+        values = [getattr(waiver, field) for waiver in policy.waivers]
+        _require(len(set(values)) == len(values), f"waivers: two have the same {field}")
+    for waiver in policy.waivers:
+        known = waiver.check in policy.waivable
+        _require(known, f"waivers: {waiver.id} names {waiver.check}, which is not waivable")
+
+
+def _list_answerable(rules: Rules) -> set[str]:
+    """Return the checks that an interval decides, superiority apart: a release without a gain makes no sense."""
+    criteria = [*rules.primary, *rules.secondary]
+    judged = {criterion.check for criterion in criteria} | {rules.slices.loss, *rules.latency.values()}
+    return judged - {criterion.check for criterion in criteria if criterion.kind == "superiority"}
 
 
 def _require(holds: bool, message: str) -> None:  # noqa: FBT001 - what must hold is the only argument that matters

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.errors import PipelineError
 from pipeline.files import compute_sha256, write_json
 from pipeline.params import PROJECT_ROOT
 from pipeline.store import MANIFEST
@@ -25,7 +26,6 @@ from validation.waivers import describe_waiver
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pipeline.errors import PipelineError
     from validation.explanation import Explanation
     from validation.gate import GateRequest, Judgement
     from validation.outcomes import Check
@@ -77,15 +77,16 @@ def build_record(judgement: Judgement, request: GateRequest, rulebook: Rulebook,
     )
 
 
-def build_refusal(error: PipelineError, *, for_release: bool) -> Record:
+def build_refusal(error: Exception, *, for_release: bool) -> Record:
     """Return the decision when nothing could be judged: NOT_EVALUATED, so that no older decision is left standing."""
     verdict = Verdict.NOT_EVALUATED
+    told = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"
     return Record(
         schema_version=1,
         policy="release" if for_release else "comparison",
         decision=verdict,
         exit_code=verdict.exit_code,
-        reasons=[str(error)],
+        reasons=[" ".join(told.split())],
         checks=[],
         retrieval={},
         baselines={},

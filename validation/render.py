@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 from unicodedata import category
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -14,7 +15,7 @@ from rich.text import Text
 from validation.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from validation.document import CheckRecord, Record, SideRecord
+    from validation.document import CheckRecord, MetricRecord, Record
     from validation.outcomes import Interval
 
 COLOURS = {"RELEASE": "green", "KEEP": "yellow", "NOT_EVALUATED": "magenta", "HALT": "red"}
@@ -64,35 +65,48 @@ def _render_verdict(record: Record) -> Panel:
 
 def _render_retrieval(corpus: str, record: Record) -> Table:
     metrics = record.retrieval[corpus]
-    n = next(iter(metrics.values())).base.n
-    table = Table(title=quote(f"Retrieval on {corpus}, {n} questions"), title_justify="left")
-    for name in ("metric", "base", "candidate", "difference", "interval", *record.baselines[corpus]):
-        table.add_column(name, justify="left" if name == "metric" else "right")
-    for name, metric in metrics.items():
-        beside = [f"{100 * values[name]:.1f} %" for values in record.baselines[corpus].values()]
-        table.add_row(
-            name,
-            _percent(metric.base),
-            _percent(metric.candidate),
-            f"{100 * metric.difference:+.1f}",
-            Text(describe_interval(metric.interval)),
-            *beside,
-        )
+    first = next(iter(metrics.values()))
+    title = f"Retrieval on {corpus}, {first.base.n} questions (per cent, one-sided {first.interval.level:.0%} bounds)"
+    table = Table(title=quote(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("")
+    for name in metrics:
+        table.add_column(quote(name), justify="right")
+    rows: dict[str, list[str]] = {
+        "base": [_percent(metric.base.value) for metric in metrics.values()],
+        "candidate": [_percent(metric.candidate.value) for metric in metrics.values()],
+        "hits": [_describe_hits(metric) for metric in metrics.values()],
+        "difference": [describe_points(metric.difference) for metric in metrics.values()],
+        "lower bound": [describe_points(metric.interval.lower) for metric in metrics.values()],
+        "upper bound": [describe_points(metric.interval.upper) for metric in metrics.values()],
+    }
+    rows |= {name: [_percent(values[m]) for m in metrics] for name, values in record.baselines[corpus].items()}
+    for name, cells in rows.items():
+        table.add_row(quote(name), *cells)
     return table
 
 
 def describe_interval(interval: Interval) -> str:
     """Return both bounds in points, such as `[+1.2, +3.4]`."""
-    return f"[{100 * interval.lower:+.1f}, {100 * interval.upper:+.1f}]"
+    return f"[{describe_points(interval.lower)}, {describe_points(interval.upper)}]"
 
 
-def _percent(side: SideRecord) -> str:
-    hits = f" ({side.hits})" if side.hits is not None else ""
-    return f"{100 * side.value:.1f} %{hits}"
+def describe_points(share: float) -> str:
+    """Return a difference of shares in points with its sign; nothing is `0.0`, neither `+0.0` nor `-0.0`."""
+    told = f"{100 * share:+.1f}"
+    return told[1:] if told in {"+0.0", "-0.0"} else told
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _describe_hits(metric: MetricRecord) -> str:
+    return "" if metric.base.hits is None else f"{metric.base.hits}→{metric.candidate.hits}"
 
 
 def _render_checks(checks: list[CheckRecord]) -> Table:
-    table = Table(title="What decides, and everything that did not pass", title_justify="left")
+    title = "What decides, and everything that did not pass"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for name in ("check", "subject", "outcome", "observed", "limit", "what to do"):
         table.add_column(name)
     for check in checks:
@@ -100,18 +114,23 @@ def _render_checks(checks: list[CheckRecord]) -> Table:
         if check.blocked_by or (passed and not check.id.startswith(DECIDING)):
             continue
         outcome = Text(check.outcome, style=MARKS[check.outcome])
-        remedy = "" if passed else check.remedy or ""
         cells = [quote(text) for text in (check.id, check.subject)]
         values = [quote(describe_value(value)) for value in (check.observed, check.limit)]
-        table.add_row(*cells, outcome, *values, Text(remedy))
+        table.add_row(*cells, outcome, *values, quote(get_remedy(check)))
     return table
+
+
+def get_remedy(check: CheckRecord) -> str:
+    """Return what to do about a check; nothing where it passed or someone answers for it."""
+    settled = check.outcome in {Outcome.PASS, Outcome.WAIVED}
+    return "" if settled else check.remedy or ""
 
 
 def describe_value(value: object) -> str:
     """Return what was observed, or a limit, in at most 40 characters."""
     if value is None:
         return "–"
-    return f"{value:+.4f}" if isinstance(value, float) else str(value)[:40]
+    return f"{value:.4f}" if isinstance(value, float) else str(value)[:40]
 
 
 def _count_checks(checks: list[CheckRecord]) -> Text:

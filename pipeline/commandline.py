@@ -7,6 +7,7 @@ import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from unicodedata import category
 
 import typer
 from rich.console import Console
@@ -89,5 +90,7 @@ def _refuse_usage(error: typer.TyperException) -> NoReturn:
 
 
 def _fail(message: str, code: int = EXIT_NOT_DONE) -> NoReturn:
-    sys.stderr.write(f"error: {' '.join(message.split())}\n")
+    line = " ".join(message.split())
+    shown = (sign.encode("unicode_escape").decode() if category(sign).startswith("C") else sign for sign in line)
+    sys.stderr.write(f"error: {''.join(shown)}\n")
     sys.exit(code)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
+import os
 import sqlite3
+import struct
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
 
+from pipeline.database_schema import APPLICATION_ID, FULLTEXT, SCHEMA, USER_VERSION
 from pipeline.errors import PipelineError, StoreError
 from pipeline.files import replace_file, require_file
 from pipeline.vectors import DIMENSION, DTYPE, Matrix
@@ -23,17 +28,14 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = "2.0"
 LOCK_TIMEOUT_S = 2.0
+HEADER_BYTES = 100
 BLOB_BYTES = DIMENSION * np.dtype(DTYPE).itemsize
 
-_SCHEMA = """
-CREATE TABLE metadata(key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE chunks(id TEXT PRIMARY KEY, text TEXT NOT NULL, source TEXT NOT NULL, page INTEGER NOT NULL,
-                    tokens INTEGER NOT NULL, metadata JSON NOT NULL, embedding BLOB NOT NULL);
-"""
-_FULLTEXT = """
-CREATE VIRTUAL TABLE chunks_fts USING fts5(section, text, content='', tokenize='unicode61 remove_diacritics 2')
-"""
 _TABLES = {"metadata", "chunks", "chunks_fts"}
+# SQLite's lock bytes lie at this offset, whatever the size of the file: PENDING, RESERVED, and 510 SHARED ones.
+_LOCK_BYTES = 0x40000000
+# struct flock of Linux on 64 bits: type, whence, start, length, process.
+_FLOCK = "hhqqi4x"
 _MAGIC = b"SQLite format 3\x00"
 _REBUILD = "export the database again with `python -m pipeline.export_sdk`"
 
@@ -76,7 +78,8 @@ def export_database(path: Path, chunks: list[Chunk], matrix: Matrix, model_id: s
 
 
 def _fill_database(connection: sqlite3.Connection, chunks: list[Chunk], matrix: Matrix, model_id: str) -> None:
-    connection.executescript(f"PRAGMA journal_mode=OFF; PRAGMA page_size=4096; BEGIN; {_SCHEMA}")
+    identity = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={USER_VERSION};"
+    connection.executescript(f"PRAGMA journal_mode=OFF; PRAGMA page_size=4096; {identity} BEGIN; {SCHEMA}")
     connection.executemany("INSERT INTO metadata VALUES (?, ?)", _build_metadata(len(chunks), model_id))
     connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", _build_rows(chunks, matrix))
     index_fulltext(connection, chunks)
@@ -85,7 +88,7 @@ def _fill_database(connection: sqlite3.Connection, chunks: list[Chunk], matrix: 
 
 def index_fulltext(connection: sqlite3.Connection, chunks: list[Chunk]) -> None:
     """Create the contentless full-text index over section and text; row ids are positions from 1."""
-    connection.execute(_FULLTEXT)
+    connection.execute(FULLTEXT)
     connection.executemany(
         "INSERT INTO chunks_fts(rowid, section, text) VALUES (?, ?, ?)",
         ((row, chunk.section or "", chunk.text) for row, chunk in enumerate(chunks, 1)),
@@ -135,7 +138,7 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
 def _check_container(path: Path) -> None:
     require_file(path)
     with path.open("rb") as stream:
-        header = stream.read(100)
+        header = stream.read(HEADER_BYTES)
     if not header.startswith(_MAGIC):
         raise StoreError(path, "expected a SQLite database, got other bytes", _REBUILD)
     page_size = int.from_bytes(header[16:18], "big")
@@ -147,6 +150,19 @@ def _check_container(path: Path) -> None:
         sidecar = path.with_name(path.name + suffix)
         if sidecar.exists():
             raise StoreError(sidecar, "a writer is active or died, so the database is not whole", _REBUILD)
+    if header[18:20] != b"\x01\x01":
+        raise StoreError(path, "keeps a write-ahead log, so the file alone is not the database", _REBUILD)
+
+
+def require_no_writer(path: Path) -> None:
+    """Raise `StoreError` when another process has begun to write; asks the system, and takes no lock itself."""
+    if sys.platform != "linux":  # elsewhere the record that is asked for is laid out in another way
+        return
+    query = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, _LOCK_BYTES, 2, 0)
+    with path.open("rb") as stream:
+        kind = struct.unpack(_FLOCK, fcntl.fcntl(stream, fcntl.F_GETLK, query))[0]
+    if kind != fcntl.F_UNLCK:
+        raise StoreError(path, "is locked by a writer", "close whatever is using it and run again")
 
 
 def require_unlocked(path: Path) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHOWN_INPUT = 60
+MAX_BYTES = 1 << 30
+MAX_DEPTH = 64
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -75,7 +77,7 @@ def _dump(path: Path, document: object) -> str:
         text = json.dumps(document, default=_spell_day)
     except (TypeError, ValueError) as error:
         raise InputError(path, f"not plain data: {error}", "use strings, finite numbers, lists and maps") from error
-    _require_finite(str(path), document)
+    _require_plain(str(path), document)
     return text
 
 
@@ -87,27 +89,33 @@ def _spell_day(value: object) -> str:
     return value.isoformat()
 
 
-def _require_finite(where: str, document: object) -> None:
-    field = _find_unfinite(document)
-    if field is not None:
-        place = f"{where}: {field}"
-        raise InputError(place, "expected a finite number, got NaN or infinity", "mend that field")
+def _require_plain(where: str, document: object) -> None:
+    fault = _find_fault(document)
+    if fault is not None:
+        place, problem = f"{where}: {fault[0]}", fault[1]
+        raise InputError(place, problem, "mend that field")
 
 
-def _find_unfinite(value: object, field: str = "") -> str | None:
+def _find_fault(value: object, field: str = "", depth: int = 0) -> tuple[str, str] | None:
+    """Return the first field that is not finite or too deep, with what is wrong, or None."""
     if isinstance(value, float):
-        return None if math.isfinite(value) else field
+        return None if math.isfinite(value) else (field, "expected a finite number, got NaN or infinity")
     parts: list[tuple[str, object]] = []
     if isinstance(value, dict):
         parts = [(f"{field}.{key}".lstrip("."), part) for key, part in value.items()]
     elif isinstance(value, list):
         parts = [(f"{field}[{index}]", part) for index, part in enumerate(value)]
-    return next((found for place, part in parts if (found := _find_unfinite(part, place)) is not None), None)
+    if parts and depth >= MAX_DEPTH:
+        return (field[:SHOWN_INPUT], f"expected at most {MAX_DEPTH} levels")
+    return next((found for place, part in parts if (found := _find_fault(part, place, depth + 1)) is not None), None)
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a UTF-8 file. Raises `InputError` for another encoding or no file."""
+    """Return the text of a UTF-8 file. Raises `InputError` for another encoding, no file, or one above 1 GiB."""
     require_file(path)
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise InputError(path, f"expected at most {MAX_BYTES} bytes, got {size}", "name the right file")
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
@@ -127,7 +135,7 @@ def _validate(where: str, text: str, record: type[Record]) -> Record:
         raise InputError(where, f"not valid JSON at {place}: {error.msg}", "mend the file") from error
     except (ValueError, RecursionError) as error:
         raise InputError(where, str(error), "mend the file") from error
-    _require_finite(where, document)
+    _require_plain(where, document)
     return _validate_text(where, text, record)
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import errno
 import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +18,11 @@ from pipeline.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import BinaryIO
+
+# Of Linux's <fcntl.h>.
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 
 
 def compute_sha256(path: Path) -> str:
@@ -26,6 +34,33 @@ def compute_sha256(path: Path) -> str:
     require_file(path)
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def open_verified(path: Path, size: int, sha256: str) -> Iterator[BinaryIO]:
+    """Open a file whose bytes are those that are expected; what is then read is what was hashed.
+
+    The file must be a regular one of its own: a link shares its bytes with a name that somebody else may write to.
+
+    Raises:
+        InputError: there is no such file, it is a link or has a second name, or size or SHA-256 differ.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        found = "is a symbolic link" if error.errno == errno.ELOOP else error.strerror or str(error)
+        raise InputError(path, f"expected a file of its own, but it {found}", "copy the file itself here") from error
+    with os.fdopen(descriptor, "rb") as stream:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            found = f"has {status.st_nlink} names" if stat.S_ISREG(status.st_mode) else "is no regular file"
+            raise InputError(path, f"expected a file of its own, but it {found}", "copy the file itself here")
+        if status.st_size != size:
+            raise InputError(path, f"expected {size} bytes, got {status.st_size}", "restore or rebuild it")
+        if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
+            raise InputError(path, "SHA-256 differs from what is expected", "restore or rebuild it")
+        stream.seek(0)
+        yield stream
 
 
 def require_file(path: Path) -> None:
@@ -83,13 +118,23 @@ def write_json(path: Path, document: object) -> None:
 
 
 def _swap_folder(partial: Path, target: Path) -> None:
+    """Put `partial` in the place of `target` in one step; what was there before is then at `partial`."""
     if not target.exists():
         partial.rename(target)
-        return
-    retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".retired", dir=target.parent))
-    target.rename(retired / "old")
-    partial.rename(target)
-    shutil.rmtree(retired)
+    elif not _exchange(partial, target):
+        retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".retired", dir=target.parent))
+        target.rename(retired / "old")
+        partial.rename(target)
+        shutil.rmtree(retired)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places at once, so that a kill leaves either; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    here = ctypes.c_int(_AT_FDCWD)
+    return bool(rename(here, os.fsencode(one), here, os.fsencode(other), ctypes.c_uint(_RENAME_EXCHANGE)) == 0)
 
 
 @contextlib.contextmanager

@@ -2,42 +2,89 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import pickle
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
+import pytest
 
+from pipeline.files import write_json
 from pipeline.params import Params, load_params
 from pipeline.provenance import write_provenance
 from pipeline.store import StoreInputs, build_store, load_manifest
 from pipeline.vectors import save_vectors
 from tests.conftest import IDENTITY, draw_unit_vectors, write_sample
-from tests.stores import ROWS
+from tests.stores import ROWS, enter_project
 from validation.certificate import Certificate, NullRuns, Trial, list_bound
-from validation.gate import GateRequest, load_corpus
-from validation.latency import CorpusLatency, LatencyEvidence, collect_digests
+from validation.certify import build_case
+from validation.expectations import ExpectationRunner
+from validation.gate import GateRequest, Judgement, judge, load_corpus
+from validation.latency import CorpusLatency, LatencyEvidence, LatencyTarget, collect_digests
 from validation.latency_rounds import OPERATIONS, Machine, RoundTimes
 from validation.leakage import TrainingEvidence
-from validation.outcomes import Verdict
-from validation.policy import EXPECTATIONS, Policy, Rulebook, load_rulebook
-from validation.release_case import blur, normalise
+from validation.outcomes import Check, Outcome, Verdict
+from validation.policy import EXPECTATIONS, Rulebook, load_rulebook
+from validation.release_case import blur
 from validation.stores import ROLES, CorpusRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    import pandas as pd
 
     from pipeline.params import CandidateName
     from pipeline.vectors import Matrix
+    from validation.policy import Rules
+    from validation.release_case import ReleaseCase
 
 CORPORA: dict[str, Literal["primary", "secondary"]] = {"fr": "primary", "intl": "secondary"}
 MODEL_IDS: dict[CandidateName, str] = {role: load_params().get_model_id(role) for role in ROLES}
 DAY = date(2026, 1, 25)
 # What a question of a base shares with the passage that answers it: enough to find it about every other time.
 FAINT = 0.07
-Hits = dict[str, tuple[int, int]]
+NUMBERS = np.arange(ROWS)
+# Slices of 40 questions and, too small for a loss to be shown, of 20.
+CLOCK, HARD = NUMBERS % 3 == 0, NUMBERS % 6 == 0
+Answered = npt.NDArray[np.bool_]
+Hits = dict[str, tuple[int | Answered, int | Answered]]
+
+
+class RememberingRunner(ExpectationRunner):
+    """Runs every suite for real, but not twice over the same table: most stores of these tests differ in one part."""
+
+    _seen: ClassVar[dict[str, list[Check]]] = {}
+
+    def __init__(self, suites: Path) -> None:
+        """Remember what each suite says; the context is opened where a table is new."""
+        self._folder = suites
+        self._texts = {path.stem: path.read_bytes() for path in suites.glob("*.json")}
+        self._is_open = False
+
+    def run(self, suite: str, subject: str, frame: pd.DataFrame, parameters: dict[str, Any]) -> list[Check]:
+        """Return what the suite says of a table."""
+        asked = (self._texts[suite], suite, subject, frame.to_dict("list"), parameters)
+        key = hashlib.sha256(pickle.dumps(asked)).hexdigest()
+        if key not in self._seen:
+            if not self._is_open:
+                super().__init__(self._folder)
+                self._is_open = True
+            self._seen[key] = super().run(suite, subject, frame, parameters)
+        return list(self._seen[key])
+
+
+@contextlib.contextmanager
+def remember_expectations() -> Iterator[None]:
+    """Let the gate remember, as long as this lasts, what Great Expectations said of a table."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("validation.gate.ExpectationRunner", RememberingRunner)
+        yield
 
 
 def load_small_rulebook(*, resamples: int = 1000, runs: int = 1000) -> Rulebook:
@@ -75,13 +122,13 @@ def list_requests(folder: Path) -> list[CorpusRequest]:
 
 
 def write_corpora(folder: Path) -> list[CorpusRequest]:
-    """Write both corpora with as many questions as chunks, two thirds of them in one slice, and no store yet."""
+    """Write both corpora with as many questions as chunks, in slices, and without any store yet."""
     requests = list_requests(folder)
     for name, request in zip(CORPORA, requests, strict=True):
         sample = write_sample(folder / "sample" / name, name, rows=ROWS, questions=ROWS)
         asked = [json.loads(line) for line in sample.questions.read_text(encoding="utf-8").splitlines()]
         for number, question in enumerate(asked):
-            category, difficulty = "clock" if number % 3 == 0 else "laws", "hard" if number % 6 == 0 else "easy"
+            category, difficulty = "clock" if CLOCK[number] else "laws", "hard" if HARD[number] else "easy"
             question["metadata"] = {"category": category, "difficulty": difficulty, "question_type": "factual"}
         for path in (request.chunks, request.questions):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,31 +164,54 @@ def write_faint_bases(requests: Sequence[CorpusRequest]) -> None:
 
 
 def write_release(folder: Path, hits: Hits) -> list[CorpusRequest]:
-    """Write both corpora with both stores each; base and candidate answer as many questions as told."""
+    """Write both corpora with both stores each; base and candidate answer as many questions as told, or just these."""
     requests = write_corpora(folder)
     for seed, (name, request) in enumerate(zip(CORPORA, requests, strict=True)):
         for offset, (role, count) in enumerate(zip(ROLES, hits[name], strict=True)):
             passages = draw_unit_vectors(ROWS, 10 * seed + offset)
-            questions = np.where(np.arange(ROWS)[:, None] < count, passages, -passages)
+            answered = count > NUMBERS if isinstance(count, int) else count
+            questions = np.where(answered[:, None], passages, -passages)
             write_store(request, role, passages, questions)
     return requests
 
 
 def build_latency(requests: Sequence[CorpusRequest], ratio: float = 1.0) -> LatencyEvidence:
     """Return latency evidence of these stores in which the candidate takes `ratio` times the time of the base."""
-    base = [0.01 + 0.0001 * number for number in range(10)]
+    pairs = [(request.stores["base"], request.stores["qlora"]) for request in requests]
+    return time_steadily([LatencyTarget(load_manifest(base).corpus, base, other) for base, other in pairs], ratio)
+
+
+def time_steadily(targets: Sequence[LatencyTarget], ratio: float = 1.0, rounds: int = 10) -> LatencyEvidence:
+    """Return latency evidence as a machine gives it that nothing disturbs."""
+    base = [0.01 + 0.0001 * number for number in range(rounds)]
     times = RoundTimes(base=base, candidate=[ratio * seconds for seconds in base])
     machine = Machine(
         cpu="Abacus", cores=2, system="Linux", release="6", python_version="3.11", python_implementation="CPython"
     )
     measured = {
-        load_manifest(request.stores["base"]).corpus: CorpusLatency(
-            stores=collect_digests(*(load_manifest(request.stores[role]) for role in ROLES)),
+        target.corpus: CorpusLatency(
+            stores=collect_digests(load_manifest(target.base), load_manifest(target.candidate)),
             operations=dict.fromkeys(OPERATIONS, times),
         )
-        for request in requests
+        for target in targets
     }
     return LatencyEvidence(schema_version=1, machine=machine, corpora=measured)
+
+
+def measure_steadily(targets: Sequence[LatencyTarget], path: Path, *, rounds: int) -> None:
+    """Write `latency.json` as a machine gives it that nothing disturbs."""
+    write_json(path, time_steadily(targets, rounds=rounds).model_dump())
+
+
+def build_small_case(folder: Path, rulebook: Rulebook) -> ReleaseCase:
+    """Write corpora and base stores into a folder, and return the release of the control candidate."""
+    write_faint_bases(write_corpora(folder))
+    params = load_small_params()
+    (folder / "case").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        enter_project(patch, folder, params)
+        patch.setattr("validation.certify.measure_latency", measure_steadily)
+        return build_case(rulebook, params, folder / "case")
 
 
 def build_training(folder: Path) -> TrainingEvidence:
@@ -176,3 +246,29 @@ def build_gate_request(requests: Sequence[CorpusRequest], rulebook: Rulebook) ->
         for_release=True,
         as_of=DAY,
     )
+
+
+def judge_release(request: GateRequest, rulebook: Rulebook, rules: Rules | None = None) -> Judgement:
+    """Judge for release by the rules of the policy, or by others."""
+    return judge(request, rulebook, rules or rulebook.policy.release, lambda _: None)
+
+
+def list_causes(judgement: Judgement) -> dict[tuple[str, str], Outcome]:
+    """Return what did not pass and is not the consequence of something else."""
+    checks = [check for check in judgement.ledger if check.outcome is not Outcome.PASS]
+    return {check.key: check.outcome for check in checks if check.blocked_by is None}
+
+
+def get_check(judgement: Judgement, check_id: str, subject: str) -> Check:
+    """Return one check of the ledger."""
+    return next(check for check in judgement.ledger if check.key == (check_id, subject))
+
+
+def drop_expectations(rulebook: Rulebook, checks: Sequence[str], folder: Path) -> Rulebook:
+    """Return the rules with suites in which nothing serves these checks."""
+    folder.mkdir()
+    for path in rulebook.suites.glob("*.json"):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        document["expectations"] = [each for each in document["expectations"] if each["meta"]["check"] not in checks]
+        (folder / path.name).write_text(json.dumps(document), encoding="utf-8")
+    return replace(rulebook, suites=folder)

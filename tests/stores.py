@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from pipeline.files import compute_sha256, write_json
+from pipeline.model_folder import TRAINING_FILE
 from tests.conftest import Sample, build_sample_store, write_sample
 from validation.gate import load_corpus
+from validation.policy import EXPECTATIONS
 from validation.spoiling import (
     Part,
     copy_blobs,
@@ -23,12 +27,15 @@ from validation.stores import CorpusRequest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pytest
+
+    from pipeline.params import Params
     from validation.evidence import CorpusEvidence
 
 __all__ = [
-    "FILES", "ROLES", "ROWS", "build_request", "copy_blobs", "edit_database", "edit_manifest", "flip_bit", "get_path",
-    "list_options", "load_array", "load_sample", "name_model", "replace_array", "replace_passages", "sign",
-    "write_pair",
+    "FILES", "ROLES", "ROWS", "build_request", "copy_blobs", "edit_database", "edit_manifest", "enter_project",
+    "flip_bit", "get_path", "list_options", "load_array", "load_sample", "name_model", "replace_array",
+    "replace_passages", "sign", "write_pair", "write_policy",
 ]  # fmt: skip
 
 ROWS = 120
@@ -91,84 +98,31 @@ def list_options(request: CorpusRequest, output: Path) -> list[object]:
     return ["gate", *(part for name, value in options.items() for part in (f"--{name}", value))]
 
 
-def write_quick_policy(folder: Path, *changes: tuple[str, str]) -> Path:
-    """Write the project's policy with as few draws and rounds as it may have, and further texts replaced."""
+def write_policy(folder: Path, *changes: tuple[str, str]) -> Path:
+    """Write the project's policy with few draws and as many rounds as small releases have; replace further texts."""
     text = (EXPECTATIONS / "policy.yaml").read_text(encoding="utf-8")
-    for field, least in (("resamples", 1000), ("flips", 1000), ("rounds", ROUNDS)):
-        text = re.sub(rf"(?m)^  {field}: \d+$", f"  {field}: {least}", text)
+    for field, count in (("resamples", 1000), ("flips", 1000), ("rounds", 10)):
+        text = re.sub(rf"(?m)^  {field}: \d+$", f"  {field}: {count}", text)
     for old, new in changes:
-        assert old in text
-        text = text.replace(old, new, 1)
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "policy.yaml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def write_latency(
-    output: Path, stores: dict[str, dict[CandidateName, Path]], *, ratio: float = 1.0, rounds: int = ROUNDS
-) -> Path:
-    """Write evidence of the latency of these stores, by corpus, in which the candidate took `ratio` times as long."""
-    times = RoundTimes(base=[0.01] * rounds, candidate=[0.01 * ratio] * rounds)
-    evidence = LatencyEvidence(
-        schema_version=1,
-        machine=Machine(
-            cpu="cpu", cores=1, system="system", release="1", python_version="3", python_implementation="CPython"
-        ),
-        corpora={
-            corpus: CorpusLatency(
-                stores=collect_digests(load_manifest(pair["base"]), load_manifest(pair["qlora"])),
-                operations=dict.fromkeys(OPERATIONS, times),
-            )
-            for corpus, pair in stores.items()
-        },
-    )
-    path = output / "latency.json"
-    write_json(path, evidence.model_dump())
-    return path
-
-
-def write_project(root: Path, hits: dict[str, tuple[int, int]]) -> Params:
-    """Write all that a release needs but the certificate below `root`, where a project has it; return its parameters.
-
-    Args:
-        root: the folder that takes the place of the project.
-        hits: how many questions base and candidate answer, by corpus; the first corpus is the primary one.
-    """
-    params = load_params()
-    corpora = [
-        Corpus(name=name, language="fr", total=ROWS, duplicates_max=0.0, role="secondary" if place else "primary")
-        for place, name in enumerate(hits)
-    ]
-    for seed, (name, counts) in enumerate(hits.items()):
-        sample = write_sample(root / "sample" / name, name, rows=ROWS, questions=ROWS)
-        for path, copy in (
-            (sample.chunks, f"processed/chunks_mode_b_{name}.json"),
-            (sample.questions, f"gold/questions_{name}.jsonl"),
-            (sample.qrels, f"gold/qrels_{name}.tsv"),
-        ):
-            target = root / "corpus" / copy
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, target)
-        for role, count in zip(STORE_ROLES, counts, strict=True):
-            folder = root / "build" / role / name
-            build_sample_store(
-                sample, folder, model_id=params.get_model_id(role), hits=count, seed=10 * seed + len(role)
-            )
-            shutil.rmtree(folder.parent / f"{name}-vectors")
-            name_model(folder)
-    triplets = root / "corpus" / "training" / "triplets_train.jsonl"
-    triplets.parent.mkdir()
-    triplets.write_text('{"anchor": "Qui marque les points ?", "positive": "L\'arbitre."}\n', encoding="utf-8")
-    write_json(
-        root / "build" / "models" / "qlora" / "training_args.json", {"data": {"sha256": compute_sha256(triplets)}}
-    )
-    return params.model_copy(update={"corpora": corpora})
-
-
 def enter_project(patch: pytest.MonkeyPatch, root: Path, params: Params) -> None:
-    """Let the gate find its corpora, stores and training pairs below `root`."""
+    """Let the gate find its corpora, stores and training pairs below `root`, and write there what else it wants.
+
+    The training pairs are written, and that the candidate was trained on them; stores and corpora must be there.
+    """
+    triplets = root / "corpus" / "training" / "triplets_train.jsonl"
+    triplets.parent.mkdir(parents=True, exist_ok=True)
+    triplets.write_text('{"anchor": "Qui marque les points ?", "positive": "L\'arbitre."}\n', encoding="utf-8")
+    record = {"data": {"sha256": compute_sha256(triplets)}}
+    write_json(root / "build" / "models" / "qlora" / TRAINING_FILE, record)
     patch.setattr("pipeline.params.PROJECT_ROOT", root)
     patch.setattr("validation.request.BUILD", root / "build")
-    patch.setattr("validation.request.TRIPLETS", root / "corpus" / "training" / "triplets_train.jsonl")
+    patch.setattr("validation.request.TRIPLETS", triplets)
     patch.setattr("validation.__main__.load_params", lambda: params)

@@ -15,6 +15,9 @@ MODULES = sorted([*ROOT.glob("pipeline/*.py"), *ROOT.glob("validation/*.py")])
 MAX_MODULE_LINES = 250
 MAX_FUNCTION_LINES = 60
 HEAVY = ("torch", "transformers", "sentence_transformers", "peft")
+# What spoils stores, or judges the spoilt ones: only the certification may know of it.
+SABOTAGE = {f"validation.{name}" for name in ("injectors", "sabotage", "spoiling", "release_case", "null_runs")}
+CERTIFICATION = "validation.certify"
 
 
 def list_imports(path: Path) -> set[str]:
@@ -31,7 +34,7 @@ def list_imports(path: Path) -> set[str]:
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
+            found.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
         elif isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
     return {name for name in found if name.split(".")[0] in {"pipeline", "validation", "tests"}}
@@ -56,6 +59,16 @@ def test_imports_have_no_cycle() -> None:
     graph = {name_module(path): list_imports(path) for path in MODULES}
 
     assert len(list(graphlib.TopologicalSorter(graph).static_order())) >= len(MODULES)
+
+
+def test_only_the_certification_knows_of_sabotage() -> None:
+    """Nothing that builds or judges a release imports what spoils one; the command line reaches it by `certify`."""
+    users = {name_module(path) for path in MODULES if list_imports(path) & SABOTAGE}
+    callers = {name_module(path) for path in MODULES if CERTIFICATION in list_imports(path)}
+
+    assert {name_module(path) for path in MODULES} >= SABOTAGE
+    assert users <= SABOTAGE | {CERTIFICATION}
+    assert callers == {"validation.__main__"}
 
 
 def test_data_rooms_hold_no_code() -> None:

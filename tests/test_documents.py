@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,6 +30,13 @@ class Whole(Strict):
 
     count: int
     parts: list[Part]
+
+
+class Days(Strict):
+    """A record with a day."""
+
+    start: date
+    label: str
 
 
 GOOD = {"count": 1, "parts": [{"name": "é", "weight": 0.5}]}
@@ -70,7 +78,9 @@ BAD_YAML = {
     "duplicate key": ("count: 1\ncount: 2\nparts: []\n", 'duplicate key "count"'),
     "not a number": ("count: 1\nparts: [{name: a, weight: .nan}]\n", "parts[0].weight: expected a finite number"),
     "infinity": ("count: 1\nparts: [{name: a, weight: .inf}]\n", "parts[0].weight: expected a finite number"),
-    "date": ("count: 1\nparts: [{name: 2026-01-25}]\n", "not plain data"),
+    "time stamp": ("count: 1\nparts: [{name: 2026-01-25T10:00:00}]\n", "not plain data"),
+    "time stamp with a zone": ("count: 1\nparts: [{name: 2026-01-25T10:00:00Z}]\n", "not plain data"),
+    "day for a number": ("count: 2026-01-25\nparts: []\n", 'count: expected a valid integer, got "2026-01-25"'),
     "impossible date": ("count: 1\nparts: [{name: 2026-99-99}]\n", "not valid YAML"),
     "code": ("count: !!python/object/apply:os.getpid []\nparts: []\n", "not valid YAML"),
     "false tag": ("count: !!int many\nparts: []\n", "not valid YAML"),
@@ -103,6 +113,14 @@ def test_a_good_document_becomes_a_record(tmp_path: Path, kind: str) -> None:
     path.write_text(json.dumps(GOOD, ensure_ascii=False), encoding="utf-8")
 
     assert LOADERS[kind](path, Whole) == Whole(count=1, parts=[Part(name="é", weight=0.5)])
+
+
+def test_a_day_is_read_as_a_day(tmp_path: Path) -> None:
+    """What YAML reads as a day is the day in a field for one, and its text where text is asked for."""
+    path = tmp_path / "days.yaml"
+    path.write_text("start: 2027-01-31\nlabel: 2027-01-31\n", encoding="utf-8")
+
+    assert load_yaml(path, Days) == Days(start=date(2027, 1, 31), label="2027-01-31")
 
 
 def test_records_are_frozen() -> None:

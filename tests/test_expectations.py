@@ -10,14 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.errors import InputError
 from tests.conftest import Sample, build_sample_store, write_sample
 from tests.stores import build_request, copy_blobs, edit_database, get_path, load_sample, replace_array
 from validation.evidence import CorpusEvidence, StoreEvidence, collect_store
 from validation.expectations import ExpectationRunner, list_parameters
 from validation.frames import build_database_frame, build_metadata_frame, build_vector_frame
-from validation.gate import check_corpus, check_store
 from validation.outcomes import Check, Outcome
 from validation.policy import EXPECTATIONS, Policy, Rules, load_rulebook
+from validation.stores import check_corpus, check_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from validation.spoiling import Part
+
     Change = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
 ROWS = 12
+SUITES = EXPECTATIONS / "suites"
 
 
 @pytest.fixture(scope="module")
@@ -61,15 +65,15 @@ def open_store(store: Path, small: Sample) -> tuple[StoreEvidence, CorpusEvidenc
 def run_store(store: Path, small: Sample, policy: Policy) -> list[Check]:
     """Run every expectation over a store."""
     evidence, corpus = open_store(store, small)
-    return check_store(evidence, corpus, build_request(small, store, store), policy, ExpectationRunner())
+    return check_store(evidence, corpus, build_request(small, store, store), policy.limits, ExpectationRunner(SUITES))
 
 
-def run_vectors(store: Path, small: Sample, policy: Policy, role: str) -> list[Check]:
+def run_vectors(store: Path, small: Sample, policy: Policy, role: Part) -> list[Check]:
     """Run the expectations over one of a store's matrices."""
     evidence, _ = open_store(store, small)
     vectors = evidence.passages if role == "embeddings" else evidence.questions
     parameters = list_parameters(policy.limits, rows=ROWS, model_id="base-model", corpora=["fr"])
-    return ExpectationRunner().run("vectors", role, build_vector_frame(vectors), parameters)
+    return ExpectationRunner(SUITES).run("vectors", role, build_vector_frame(vectors), parameters)
 
 
 def run_database(store: Path, small: Sample, policy: Policy) -> list[Check]:
@@ -80,7 +84,7 @@ def run_database(store: Path, small: Sample, policy: Policy) -> list[Check]:
         "database": build_database_frame(evidence, corpus.chunks),
         "metadata": build_metadata_frame(evidence),
     }
-    runner = ExpectationRunner()
+    runner = ExpectationRunner(SUITES)
     return [check for suite, frame in frames.items() for check in runner.run(suite, "base/fr", frame, parameters)]
 
 
@@ -96,7 +100,7 @@ def list_failed(checks: list[Check]) -> set[tuple[str, str]]:
 
 def list_served(*suites: str) -> list[str]:
     """Return the check ids that suites on disk name."""
-    documents = [json.loads((EXPECTATIONS / "suites" / f"{suite}.json").read_text("utf-8")) for suite in suites]
+    documents = [json.loads((SUITES / f"{suite}.json").read_text("utf-8")) for suite in suites]
     return sorted({entry["meta"]["check"] for document in documents for entry in document["expectations"]})
 
 
@@ -121,6 +125,20 @@ def shorten(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return unit
 
 
+def truncate(array: npt.NDArray[Any], padding: float) -> npt.NDArray[Any]:
+    """Return unit vectors of which everything from the 257th dimension on is the same number."""
+    cut = array[:, :256] / np.linalg.norm(array[:, :256], axis=1, keepdims=True) * (1 - 512 * padding**2) ** 0.5
+    padded: npt.NDArray[Any] = np.hstack([cut, np.full((len(array), 512), padding)]).astype("<f4")
+    return padded
+
+
+def flatten_dimension(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return unit vectors that are all the same in their last dimension."""
+    rest = array[:, :-1] / np.linalg.norm(array[:, :-1], axis=1, keepdims=True) * (1 - 0.05**2) ** 0.5
+    flat: npt.NDArray[Any] = np.hstack([rest, np.full((len(array), 1), 0.05)]).astype("<f4")
+    return flat
+
+
 VECTOR_SABOTAGES: dict[str, tuple[Change, set[str]]] = {
     "row missing": (lambda array: array[:-1], {"VEC101"}),
     "row too many": (lambda array: np.vstack([array, -array[:1]]), {"VEC101"}),
@@ -135,25 +153,29 @@ VECTOR_SABOTAGES: dict[str, tuple[Change, set[str]]] = {
     "length 1.01": (lambda array: array * np.float32(1.01), {"VEC106"}),
     "length 0.998": (lambda array: array * np.float32(0.998), {"VEC106"}),
     "zero row": (clear_row, {"VEC106"}),
-    "all rows equal": (lambda array: np.repeat(array[:1], len(array), axis=0), {"VEC107"}),
+    "all rows equal": (lambda array: np.repeat(array[:1], len(array), axis=0), {"VEC107", "VEC108"}),
     "one row twice": (lambda array: np.vstack([array[:1], array[:-1]]), {"VEC107"}),
+    "truncated and padded": (lambda array: truncate(array, 0.0), {"VEC108"}),
+    "truncated and padded with another number": (lambda array: truncate(array, 0.01), {"VEC108"}),
+    "one dimension constant": (flatten_dimension, {"VEC108"}),
+    "NaN among padded rows": (lambda array: poison(truncate(array, 0.0), np.nan), {"VEC105", "VEC106", "VEC108"}),
 }
 
 
 @pytest.mark.parametrize(("change", "expected"), VECTOR_SABOTAGES.values(), ids=VECTOR_SABOTAGES)
-@pytest.mark.parametrize("role", ["embeddings", "questions"])
 def test_spoilt_vectors_fail_their_check(
-    store: Path, small: Sample, policy: Policy, change: Change, expected: set[str], role: str
+    store: Path, small: Sample, policy: Policy, change: Change, expected: set[str]
 ) -> None:
     """A matrix built wrong fails the check that is meant for it and no other."""
-    replace_array(store, role, change(np.load(get_path(store, role))))
+    replace_array(store, "embeddings", change(np.load(get_path(store, "embeddings"))))
+    checks = run_vectors(store, small, policy, "embeddings")
 
-    assert list_failed(run_vectors(store, small, policy, role)) == {(check, role) for check in expected}
+    assert list_failed(checks) == {(check, "embeddings") for check in expected}
 
 
 @pytest.mark.parametrize(("role", "part"), [("embeddings", "passages"), ("questions", "questions")])
 def test_a_fault_is_seen_in_its_part_of_the_store(
-    store: Path, small: Sample, policy: Policy, role: str, part: str
+    store: Path, small: Sample, policy: Policy, role: Part, part: str
 ) -> None:
     """A matrix that is wrong alike in `.npy` and database fails there, and every other part of the store passes."""
     array = np.load(get_path(store, role)) * np.float32(1.01)
@@ -170,6 +192,29 @@ def test_a_length_within_the_tolerance_passes(store: Path, small: Sample, policy
     replace_array(store, "questions", np.load(get_path(store, "questions")) * np.float32(length))
 
     assert list_failed(run_vectors(store, small, policy, "questions")) == set()
+
+
+def test_a_single_row_has_nothing_to_vary_against(tmp_path: Path, policy: Policy) -> None:
+    """A corpus of one chunk and one question passes: its only vector cannot be told from a constant one."""
+    tiny = write_sample(tmp_path / "corpus", rows=1, questions=1)
+    store = build_sample_store(tiny, tmp_path / "store", model_id="base-model", hits=1)
+
+    assert list_failed(run_store(store, tiny, policy)) == set()
+
+
+@pytest.mark.parametrize(
+    "rows", [[], [3], list(range(ROWS - 1)), list(range(ROWS))], ids=["none", "one", "most", "all"]
+)
+def test_rows_that_are_not_finite_make_no_dimension_constant(
+    store: Path, small: Sample, policy: Policy, rows: list[int]
+) -> None:
+    """Good vectors with NaN in whole rows fail for that, and for nothing that the other rows do not show."""
+    array = np.load(get_path(store, "embeddings"))
+    array[rows] = np.nan
+    replace_array(store, "embeddings", array)
+    failed = {check for check, _ in list_failed(run_vectors(store, small, policy, "embeddings"))}
+
+    assert failed - {"VEC107"} == ({"VEC105", "VEC106"} if rows else set())
 
 
 ODD_ARRAYS: dict[str, npt.NDArray[Any]] = {
@@ -274,7 +319,7 @@ def test_a_spoilt_corpus_fails_its_check(
     """A corpus that is not what it should be fails exactly the check that is meant for it."""
     corpus = change(load_sample(small))
 
-    assert list_failed(check_corpus(corpus, policy, ExpectationRunner())) == {(expected, "fr")}
+    assert list_failed(check_corpus(corpus, policy.limits, ExpectationRunner(SUITES))) == {(expected, "fr")}
 
 
 @pytest.mark.parametrize(("copies", "expected"), [(1, set()), (2, {("CHK106", "fr")})], ids=["2 %", "3 %"])
@@ -288,12 +333,14 @@ def test_share_of_distinct_texts_is_bounded(
         chunks[row + 1] = chunks[row + 1].model_copy(update={"text": chunks[0].text})
     spoilt = replace(corpus, chunks=corpus.chunks.model_copy(update={"chunks": chunks}))
 
-    assert list_failed(check_corpus(spoilt, policy, ExpectationRunner())) == expected
+    assert list_failed(check_corpus(spoilt, policy.limits, ExpectationRunner(SUITES))) == expected
 
 
 def test_the_good_store_passes(store: Path, small: Sample, policy: Policy) -> None:
     """Every check of the suites reports once for each subject and passes, with what it saw and held it against."""
-    checks = run_store(store, small, policy) + check_corpus(load_sample(small), policy, ExpectationRunner())
+    checks = run_store(store, small, policy) + check_corpus(
+        load_sample(small), policy.limits, ExpectationRunner(SUITES)
+    )
     expected = [
         *((check, "fr") for check in list_served("chunks")),
         *((check, "base/fr") for check in list_served("database", "metadata")),
@@ -303,6 +350,44 @@ def test_the_good_store_passes(store: Path, small: Sample, policy: Policy) -> No
     assert list_failed(checks) == set()
     assert sorted(check.key for check in checks) == sorted(expected)
     assert all(check.observed is not None and check.limit is not None for check in checks)
+
+
+def copy_suites(folder: Path, drop: str) -> Path:
+    """Write the suites without the expectations of one check."""
+    folder.mkdir()
+    for path in SUITES.glob("*.json"):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        document["expectations"] = [each for each in document["expectations"] if each["meta"]["check"] != drop]
+        (folder / path.name).write_text(json.dumps(document), encoding="utf-8")
+    return folder
+
+
+def test_suites_may_lie_in_another_folder(tmp_path: Path, store: Path, small: Sample, policy: Policy) -> None:
+    """What runs is what stands in the folder that is named, and nothing of the project's own suites."""
+    replace_array(store, "questions", truncate(np.load(get_path(store, "questions")), 0.0))
+    evidence, _ = open_store(store, small)
+    parameters = list_parameters(policy.limits, rows=ROWS, model_id="base-model", corpora=["fr"])
+    frame = build_vector_frame(evidence.questions)
+    other = ExpectationRunner(copy_suites(tmp_path / "suites", "VEC108")).run("vectors", "x", frame, parameters)
+    own = ExpectationRunner(SUITES).run("vectors", "x", frame, parameters)
+
+    assert [check.id for check in own] == list_served("vectors")
+    assert [check.id for check in other] == [check for check in list_served("vectors") if check != "VEC108"]
+    assert [check.id for check in own if check.outcome is Outcome.FAIL] == ["VEC108"]
+    assert {check.outcome for check in other} == {Outcome.PASS}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("{", "not valid JSON"), ('{"name": "vectors", "expectations": []}', "meta: Field required")],
+    ids=["no JSON", "field missing"],
+)
+def test_a_malformed_suite_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """A suite that cannot be read is an error with its path, not a suite without checks."""
+    (copy_suites(tmp_path / "suites", "") / "vectors.json").write_text(text, encoding="utf-8")
+
+    with pytest.raises(InputError, match=rf"vectors\.json.*{said}"):
+        ExpectationRunner(tmp_path / "suites")
 
 
 @pytest.mark.parametrize("way", ["release", "comparison"])
@@ -330,6 +415,7 @@ GOOD_FRAME: dict[str, list[Any]] = {
     "finite": [True] * 3,
     "norm": [1.0] * 3,
     "digest": ["a", "b", "c"],
+    "constant_dimensions": [0] * 3,
 }
 
 
@@ -348,7 +434,7 @@ def test_an_expectation_that_raises_is_an_error(
     """What could not be evaluated is neither a pass nor a failure, and the check carries what was raised."""
     frame = pd.DataFrame({name: cells for name, cells in (GOOD_FRAME | columns).items() if cells is not None})
     parameters = list_parameters(policy.limits, rows=3, model_id="m", corpora=["fr"])
-    checks = ExpectationRunner().run("vectors", "base/fr/passages", frame, parameters)
+    checks = ExpectationRunner(SUITES).run("vectors", "base/fr/passages", frame, parameters)
     errors = [check for check in checks if check.outcome is Outcome.ERROR]
 
     assert [check.id for check in errors] == [expected]

@@ -15,9 +15,9 @@ from pipeline.chunks import load_chunks
 from pipeline.encoder import load_encoder
 from pipeline.errors import InputError
 from pipeline.finetune_embeddinggemma import build_columns, finetune, load_titles
-from pipeline.triplets import Triplet
 from pipeline.model_folder import ModelSource, compute_weights_digest, find_model
 from pipeline.params import HubModel, load_params
+from pipeline.triplets import Triplet
 from tests.bad_input import check_refusal, list_scraps
 from tests.hub import REVISION, cache_model
 from tests.test_encoder import resize_dense

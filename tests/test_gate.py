@@ -1,81 +1,87 @@
-"""The whole gate over small stores: for release with two corpora, and against encoders that are bad on purpose."""
+"""The whole gate over small stores: releases of two corpora, two stores from anywhere, and encoders bad on purpose."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipeline.errors import InputError
+from pipeline.files import compute_sha256
 from pipeline.vectors import DIMENSION, Matrix
 from tests.conftest import Sample, build_sample_store, draw_unit_vectors, write_sample
+from tests.releases import (
+    CLOCK,
+    CORPORA,
+    DAY,
+    HARD,
+    NUMBERS,
+    Hits,
+    build_gate_request,
+    build_latency,
+    build_training,
+    drop_expectations,
+    get_check,
+    judge_release,
+    list_causes,
+    list_requests,
+    load_small_rulebook,
+    remember_expectations,
+    write_release,
+)
 from tests.stores import (
-    ROLES,
     ROWS,
     build_request,
     edit_database,
     edit_manifest,
     get_path,
-    name_model,
     replace_array,
     sign,
     write_pair,
 )
-from validation.gate import CorpusRequest, Judgement, judge
-from validation.outcomes import Check, Outcome, Verdict
-from validation.policy import EXPECTATIONS, Policy, load_rulebook
+from validation.gate import GateRequest, Judgement, judge
+from validation.outcomes import Outcome, Verdict
+from validation.policy import EXPECTATIONS, Rulebook, Rules, Waiver
+from validation.stores import ROLES, CorpusRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pipeline.params import CandidateName
+    from validation.outcomes import Interval
+    from validation.slices import SliceResult
 
     Sabotage = Callable[[Path], object]
+    Evidence = Callable[[GateRequest], GateRequest]
 
-CORPORA = {"fr": "primary", "intl": "secondary"}
+Causes = dict[tuple[str, str], Outcome]
+BESIDE = ("latency", "training", "certificate")
+FAIL, ERROR, INCONCLUSIVE = Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE
+
+
+@pytest.fixture(autouse=True)
+def _remember() -> Iterator[None]:
+    with remember_expectations():
+        yield
 
 
 @pytest.fixture(scope="module")
-def policy() -> Policy:
-    """The policy of the project, with a tenth of its resamples."""
-    policy = load_rulebook(EXPECTATIONS / "policy.yaml").policy
-    return policy.model_copy(update={"statistics": policy.statistics.model_copy(update={"resamples": 1000})})
-
-
-def write_release(folder: Path, hits: dict[str, tuple[int, int]]) -> list[CorpusRequest]:
-    """Write two corpora with both stores each, hits of base and candidate as told, and return what to judge."""
-    requests = []
-    for seed, (corpus, role) in enumerate(CORPORA.items()):
-        sample = write_sample(folder / corpus / "corpus", corpus, rows=ROWS, questions=ROWS)
-        stores: dict[CandidateName, Path] = {}
-        for offset, (name, count) in enumerate(zip(ROLES, hits[corpus], strict=True)):
-            store = build_sample_store(
-                sample, folder / corpus / name, model_id=ROLES[name], hits=count, seed=10 * seed + offset
-            )
-            name_model(store)
-            stores["base" if name == "base" else "qlora"] = store
-        requests.append(
-            CorpusRequest(
-                sample.chunks,
-                sample.questions,
-                sample.qrels,
-                stores,
-                primary=role == "primary",
-                total=ROWS,
-                model_ids={"base": ROLES["base"], "qlora": ROLES["qlora"]},
-            )
-        )
-    return requests
+def rulebook() -> Rulebook:
+    """The rules of the project, with a tenth of the resamples."""
+    return load_small_rulebook()
 
 
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Stores of two corpora whose candidate is to be released."""
+    """A release whose candidate is to go out; read only."""
     folder = tmp_path_factory.mktemp("good")
     write_release(folder, {"fr": (40, 80), "intl": (60, 60)})
     return folder
@@ -84,88 +90,129 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def release(good: Path, tmp_path: Path) -> list[CorpusRequest]:
     """A copy of those stores, to be spoilt."""
-    folder = tmp_path / "release"
-    shutil.copytree(good, folder)
-    return [
-        CorpusRequest(
-            folder / corpus / "corpus" / "chunks.json",
-            folder / corpus / "corpus" / "questions.jsonl",
-            folder / corpus / "corpus" / "qrels.tsv",
-            {"base": folder / corpus / "base", "qlora": folder / corpus / "qlora"},
-            primary=role == "primary",
-            total=ROWS,
-            model_ids={"base": ROLES["base"], "qlora": ROLES["qlora"]},
-        )
-        for corpus, role in CORPORA.items()
-    ]
+    shutil.copytree(good, tmp_path / "release")
+    return list_requests(tmp_path / "release")
 
 
-def judge_release(requests: list[CorpusRequest], policy: Policy) -> Judgement:
-    """Judge for release."""
-    return judge(requests, policy, policy.release, for_release=True, announce=lambda _: None)
+@pytest.fixture
+def whole(release: list[CorpusRequest], rulebook: Rulebook) -> GateRequest:
+    """The request to judge them, with nothing missing."""
+    return build_gate_request(release, rulebook)
 
 
-def judge_pair(sample: Sample, base: Path, candidate: Path, policy: Policy) -> Judgement:
-    """Compare two stores from anywhere."""
-    request = build_request(sample, base, candidate)
-    return judge([request], policy, policy.comparison, for_release=False, announce=lambda _: None)
+def build_pair_request(request: CorpusRequest) -> GateRequest:
+    """Return the request to compare two stores from anywhere, of which nothing but the latency is known."""
+    request, latency = replace(request, total=None, model_ids=None), build_latency([request])
+    return GateRequest([request], latency, training=None, certificate=None, for_release=False, as_of=DAY)
 
 
-def list_causes(judgement: Judgement) -> dict[tuple[str, str], Outcome]:
-    """Return what did not pass and is not the consequence of something else."""
-    checks = [check for check in judgement.ledger if check.outcome is not Outcome.PASS]
-    return {check.key: check.outcome for check in checks if check.blocked_by is None}
+def judge_pair(request: GateRequest, rulebook: Rulebook, rules: Rules | None = None) -> Judgement:
+    """Compare by the rules for stores from anywhere, or by others."""
+    return judge(request, rulebook, rules or rulebook.policy.comparison, lambda _: None)
 
 
-def get_check(judgement: Judgement, check_id: str, subject: str) -> Check:
-    """Return one check of the ledger."""
-    return next(check for check in judgement.ledger if check.key == (check_id, subject))
+def list_ids(judgement: Judgement) -> set[str]:
+    """Return the identifiers of all checks of the ledger."""
+    return {check.id for check in judgement.ledger}
 
 
-def test_a_better_candidate_is_released(release: list[CorpusRequest], policy: Policy) -> None:
+def expect_keys(rules: Rules) -> set[tuple[str, str]]:
+    """Return every check that the rules require of a primary corpus `fr` and a secondary one `intl`."""
+    keys = {("CER501", "gate"), ("RET307", "fr")}
+    for name, criteria in (("fr", rules.primary), ("intl", rules.secondary)):
+        ids = [*rules.corpus, "INT104", *(each.check for each in criteria), "RET308", "RET309", "LAT401", "LAT402"]
+        keys |= {(check, name) for check in (*ids, "TRN101")}
+        for role in ROLES:
+            whole = {*rules.integrity, *rules.database} - {"INT104"}
+            keys |= {(check, f"{role}/{name}") for check in whole}
+            keys |= {(check, f"{role}/{name}/{part}") for check in rules.vectors for part in ("passages", "questions")}
+    return keys
+
+
+def test_a_better_candidate_is_released(
+    whole: GateRequest, rulebook: Rulebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With all evidence trusted and every criterion met the verdict is RELEASE, and every declared check reported."""
+    monkeypatch.undo()
     told: list[str] = []
-    judgement = judge(release, policy, policy.release, for_release=True, announce=told.append)
-    rules = policy.release
-    stores = len(rules.integrity) - 1 + 2 * len(rules.vectors) + len(rules.database)
-    count = 2 * (len(rules.corpus) + 2 * stores + 1) + len(rules.primary) + len(rules.secondary) + 1
+    judgement = judge(whole, rulebook, rulebook.policy.release, told.append)
+    expected = expect_keys(rulebook.policy.release)
 
     assert judgement.decision.verdict is Verdict.RELEASE
-    assert judgement.decision.reasons == (f"all {count} required checks passed",)
-    assert len({check.key for check in judgement.ledger}) == count
-    assert [comparison.corpus for comparison in judgement.comparisons] == ["fr", "intl"]
-    assert [store.subject for store in judgement.stores] == ["base/fr", "qlora/fr", "base/intl", "qlora/intl"]
+    assert judgement.decision.reasons == (f"all {len(expected)} required checks passed",)
+    assert {check.key for check in judgement.ledger} == expected
+    assert len(judgement.ledger) == len(expected)
+    assert all(check.reported for check in judgement.ledger)
+    assert [found.corpus.name for found in judgement.findings] == ["fr", "intl"]
+    assert all(found.compared and list(found.stores) == list(ROLES) for found in judgement.findings)
     assert told[0] == "corpus fr"
 
 
-KEPT: dict[str, tuple[dict[str, tuple[int, int]], dict[tuple[str, str], Outcome]]] = {
-    "below the floor": ({"fr": (5, 29), "intl": (60, 60)}, {("RET307", "fr"): Outcome.FAIL}),
-    "worse on the other corpus": ({"fr": (40, 80), "intl": (80, 40)}, {("RET306", "intl"): Outcome.FAIL}),
-    "gain not shown": ({"fr": (40, 41), "intl": (60, 60)}, {("RET301", "fr"): Outcome.INCONCLUSIVE}),
+# The primary corpus carries superiority, the other one must not be worse, and no slice may be left behind.
+
+KEPT: dict[str, tuple[Hits, Causes]] = {
+    "below the floor": ({"fr": (5, 29), "intl": (60, 60)}, {("RET307", "fr"): FAIL}),
+    "worse on the other corpus": (
+        {"fr": (40, 80), "intl": (80, 60)},
+        {("RET306", "intl"): FAIL, ("RET308", "intl"): FAIL},
+    ),
+    "perhaps worse on the other corpus": (
+        {"fr": (40, 80), "intl": (NUMBERS < 60, (NUMBERS > 5) & (NUMBERS < 63))},
+        {("RET306", "intl"): INCONCLUSIVE},
+    ),
+    "gain not shown": ({"fr": (40, 41), "intl": (60, 60)}, {("RET301", "fr"): INCONCLUSIVE}),
+    "a slice loses": (
+        {"fr": ((NUMBERS < 20) | CLOCK, ~CLOCK | (NUMBERS < 60)), "intl": (60, 60)},
+        {("RET308", "fr"): FAIL},
+    ),
+    "a slice too small to be tested collapses": (
+        {"fr": ((NUMBERS < 20) | HARD, ~HARD), "intl": (60, 60)},
+        {("RET309", "fr"): FAIL},
+    ),
+    "a slice of the other corpus collapses": (
+        {"fr": (40, 80), "intl": (HARD | (NUMBERS < 60), ~HARD)},
+        {("RET309", "intl"): FAIL},
+    ),
 }
 
 
 @pytest.mark.parametrize(("hits", "causes"), KEPT.values(), ids=KEPT)
 def test_a_candidate_short_of_a_criterion_keeps_the_base(
-    tmp_path: Path, policy: Policy, hits: dict[str, tuple[int, int]], causes: dict[tuple[str, str], Outcome]
+    tmp_path: Path, rulebook: Rulebook, hits: Hits, causes: Causes
 ) -> None:
-    """One criterion that is not met is enough for KEEP, and it is the reason given."""
-    judgement = judge_release(write_release(tmp_path, hits), policy)
+    """One criterion that is not met on one corpus is enough for KEEP, and it is the reason given."""
+    judgement = judge_release(build_gate_request(write_release(tmp_path, hits), rulebook), rulebook)
 
     assert judgement.decision.verdict is Verdict.KEEP
     assert list_causes(judgement) == causes
 
 
-def test_the_floor_is_reached_exactly(tmp_path: Path, policy: Policy) -> None:
+def test_the_other_corpus_may_stay_as_it_is(tmp_path: Path, rulebook: Rulebook) -> None:
+    """Nothing has to be gained on a secondary corpus, and no floor to be reached there."""
+    requests = write_release(tmp_path, {"fr": (40, 80), "intl": (10, 10)})
+
+    assert judge_release(build_gate_request(requests, rulebook), rulebook).decision.verdict is Verdict.RELEASE
+
+
+def test_a_gain_on_the_other_corpus_does_not_count(tmp_path: Path, rulebook: Rulebook) -> None:
+    """Superiority is asked of the primary corpus, whatever is gained elsewhere."""
+    requests = write_release(tmp_path, {"fr": (60, 60), "intl": (10, 110)})
+    judgement = judge_release(build_gate_request(requests, rulebook), rulebook)
+
+    assert judgement.decision.verdict is Verdict.KEEP
+    assert list_causes(judgement) == {("RET301", "fr"): INCONCLUSIVE}
+
+
+def test_the_floor_is_reached_exactly(tmp_path: Path, rulebook: Rulebook) -> None:
     """30 of 120 is the floor of a quarter, and enough."""
-    judgement = judge_release(write_release(tmp_path, {"fr": (5, 30), "intl": (60, 60)})[:1], policy)
+    requests = write_release(tmp_path, {"fr": (5, 30), "intl": (60, 60)})[:1]
 
-    assert judgement.decision.verdict is Verdict.RELEASE
+    assert judge_release(build_gate_request(requests, rulebook), rulebook).decision.verdict is Verdict.RELEASE
 
 
-def flip(store: Path, role: str = "embeddings") -> None:
+def flip(store: Path) -> None:
     """Change one byte of a store's file after its manifest was written."""
-    path = get_path(store, role)
+    path = get_path(store, "embeddings")
     content = bytearray(path.read_bytes())
     content[-7] ^= 1
     path.write_bytes(content)
@@ -194,105 +241,486 @@ def relabel_database(store: Path) -> None:
     edit_database(store, "UPDATE metadata SET value = 'stranger' WHERE key = 'model_id'")
 
 
-SPOILT: dict[str, tuple[Sabotage, str, dict[str, Verdict]]] = {
-    "bytes changed": (flip, "INT101", {"base": Verdict.HALT, "qlora": Verdict.NOT_EVALUATED}),
-    "store gone": (shutil.rmtree, "INT101", {"base": Verdict.HALT, "qlora": Verdict.NOT_EVALUATED}),
-    "origin unknown": (forget_model, "INT105", {"base": Verdict.HALT, "qlora": Verdict.NOT_EVALUATED}),
-    "other model": (rename_model, "INT105", {"base": Verdict.HALT, "qlora": Verdict.NOT_EVALUATED}),
-    "not finite": (poison, "VEC105", {"base": Verdict.HALT, "qlora": Verdict.KEEP}),
-    "database relabelled": (relabel_database, "STO208", {"base": Verdict.HALT, "qlora": Verdict.KEEP}),
+SPOILT: dict[str, tuple[Sabotage, str, Verdict]] = {
+    "bytes changed": (flip, "INT101", Verdict.NOT_EVALUATED),
+    "store gone": (shutil.rmtree, "INT101", Verdict.NOT_EVALUATED),
+    "origin unknown": (forget_model, "INT105", Verdict.NOT_EVALUATED),
+    "other model": (rename_model, "INT105", Verdict.NOT_EVALUATED),
+    "not finite": (poison, "VEC105", Verdict.KEEP),
+    "database relabelled": (relabel_database, "STO208", Verdict.KEEP),
 }
 
 
-@pytest.mark.parametrize(("sabotage", "check", "verdicts"), SPOILT.values(), ids=SPOILT)
+@pytest.mark.parametrize(("sabotage", "check", "verdict"), SPOILT.values(), ids=SPOILT)
 @pytest.mark.parametrize("name", ["base", "qlora"])
 def test_a_spoilt_store_is_never_released(
-    release: list[CorpusRequest],
-    policy: Policy,
-    sabotage: Sabotage,
-    check: str,
-    verdicts: dict[str, Verdict],
-    name: CandidateName,
+    whole: GateRequest, rulebook: Rulebook, sabotage: Sabotage, check: str, verdict: Verdict, name: CandidateName
 ) -> None:
     """A base that does not hold is HALT; a candidate is KEEP when it FAILs, NOT_EVALUATED when it cannot be known."""
-    sabotage(release[0].stores[name])
-    judgement = judge_release(release[:1], policy)
+    store = whole.corpora[0].stores[name]
+    sabotage(store)
+    if store.exists():
+        whole = replace(whole, latency=build_latency(whole.corpora))
+    judgement = judge_release(whole, rulebook)
     causes = {(found, subject.split("/")[0]) for found, subject in list_causes(judgement)}
 
-    assert judgement.decision.verdict is verdicts[name]
+    assert judgement.decision.verdict is (Verdict.HALT if name == "base" else verdict)
     assert (check, name) in causes
-    assert {role for _, role in causes} == {name}
+    assert {role for _, role in causes} - {"gate"} == {name}
     assert judgement.decision.reasons[0].startswith(tuple(f"{found} {role}/" for found, role in causes))
 
 
 @pytest.mark.parametrize(("name", "verdict"), [("base", Verdict.HALT), ("qlora", Verdict.NOT_EVALUATED)])
 def test_other_corpora_count_as_much(
-    release: list[CorpusRequest], policy: Policy, name: CandidateName, verdict: Verdict
+    whole: GateRequest, rulebook: Rulebook, name: CandidateName, verdict: Verdict
 ) -> None:
     """A store of a secondary corpus whose bytes changed stops the release like one of the primary corpus."""
-    flip(release[1].stores[name])
-    judgement = judge_release(release, policy)
+    flip(whole.corpora[1].stores[name])
+    judgement = judge_release(whole, rulebook)
 
     assert judgement.decision.verdict is verdict
-    assert list_causes(judgement) == {("INT101", f"{name}/intl"): Outcome.ERROR}
+    assert list_causes(judgement).pop(("INT101", f"{name}/intl")) is ERROR
 
 
-def test_the_same_vectors_are_not_evaluated(release: list[CorpusRequest], policy: Policy) -> None:
+def test_the_same_vectors_are_not_evaluated(whole: GateRequest, rulebook: Rulebook) -> None:
     """A candidate that is the base under another label is nothing to compare, whatever its questions find."""
-    stores = release[0].stores
+    stores = whole.corpora[0].stores
     shutil.copyfile(get_path(stores["base"], "embeddings"), get_path(stores["qlora"], "embeddings"))
     sign(stores["qlora"])
-    judgement = judge_release(release[:1], policy)
+    judgement = judge_release(whole, rulebook)
 
     assert judgement.decision.verdict is Verdict.NOT_EVALUATED
-    assert get_check(judgement, "INT104", "fr").outcome is Outcome.ERROR
-    assert get_check(judgement, "RET301", "fr").blocked_by == "INT104"
+    assert get_check(judgement, "INT104", "fr").outcome is ERROR
+    assert get_check(judgement, "RET301", "fr").blocked_by == ("INT104", "fr")
 
 
-def test_a_declared_total_binds_the_corpus(release: list[CorpusRequest], policy: Policy) -> None:
+def test_a_declared_total_binds_the_corpus(whole: GateRequest, rulebook: Rulebook) -> None:
     """A corpus of another size than params.yaml declares fails in chunks, vectors and database."""
-    judgement = judge_release([replace(release[0], total=ROWS + 1)], policy)
+    short = [replace(corpus, total=ROWS + 1) for corpus in whole.corpora[:1]]
+    judgement = judge_release(replace(whole, corpora=short), rulebook)
     failed = {check for check, subject in list_causes(judgement) if subject.endswith(("fr", "fr/passages"))}
 
     assert judgement.decision.verdict is Verdict.HALT
     assert failed == {"CHK101", "VEC101", "STO201", "STO207"}
 
 
-def test_nothing_is_compared_where_vectors_do_not_hold(release: list[CorpusRequest], policy: Policy) -> None:
+def test_nothing_is_compared_where_vectors_do_not_hold(whole: GateRequest, rulebook: Rulebook) -> None:
     """No metric is computed from vectors that FAIL; its checks name the cause, and the other corpus is measured."""
-    poison(release[0].stores["qlora"])
-    judgement = judge_release(release, policy)
+    poison(whole.corpora[0].stores["qlora"])
+    judgement = judge_release(whole, rulebook)
     criteria = [check for check in judgement.ledger if check.id.startswith("RET") and check.subject == "fr"]
 
-    assert [comparison.corpus for comparison in judgement.comparisons] == ["intl"]
-    assert {(check.outcome, check.blocked_by) for check in criteria} == {(Outcome.ERROR, "VEC105")}
+    assert [found.compared is None for found in judgement.findings] == [True, False]
+    assert len(criteria) == 8
+    assert {(check.outcome, check.blocked_by) for check in criteria} == {(ERROR, ("VEC105", "qlora/fr/passages"))}
+    assert get_check(judgement, "RET306", "intl").outcome is Outcome.PASS
 
 
-def test_one_corpus_does_not_answer_for_another(release: list[CorpusRequest], policy: Policy) -> None:
+def test_one_corpus_does_not_answer_for_another(whole: GateRequest, rulebook: Rulebook) -> None:
     """Stores of the other corpus are refused: they were made from other chunks."""
-    release[0].stores["qlora"] = release[1].stores["qlora"]
-    judgement = judge_release(release[:1], policy)
+    first, second = whole.corpora
+    first.stores["qlora"] = second.stores["qlora"]
+    judgement = judge_release(whole, rulebook)
 
     assert judgement.decision.verdict is Verdict.NOT_EVALUATED
-    assert get_check(judgement, "INT102", "qlora/fr").outcome is Outcome.ERROR
+    assert get_check(judgement, "INT102", "qlora/fr").outcome is ERROR
 
 
-def test_a_malformed_corpus_is_refused(release: list[CorpusRequest], policy: Policy) -> None:
+def test_a_malformed_corpus_is_refused(whole: GateRequest, rulebook: Rulebook) -> None:
     """Without a corpus nothing is judged at all: the error names file and field."""
-    document = json.loads(release[0].chunks.read_text(encoding="utf-8"))
+    chunks = whole.corpora[0].chunks
+    document = json.loads(chunks.read_text(encoding="utf-8"))
     document["chunks"][4]["page"] = True
-    release[0].chunks.write_text(json.dumps(document), encoding="utf-8")
+    chunks.write_text(json.dumps(document), encoding="utf-8")
 
-    with pytest.raises(InputError, match=r"chunks\.json: chunks\[4\]\.page: "):
-        judge_release(release, policy)
+    with pytest.raises(InputError, match=r"chunks_mode_b_fr\.json: chunks\[4\]\.page: "):
+        judge_release(whole, rulebook)
 
 
-def test_roles_are_not_symmetric(tmp_path: Path, policy: Policy) -> None:
+def test_too_few_questions_decide_nothing(whole: GateRequest, rulebook: Rulebook) -> None:
+    """A gold set smaller than the policy's minimum is no ground for any criterion; one of just that size is."""
+    verdicts = {}
+    for least in (ROWS, ROWS + 1):
+        limits = rulebook.policy.limits.model_copy(update={"questions_min": least})
+        strict = replace(rulebook, policy=rulebook.policy.model_copy(update={"limits": limits}))
+        judgement = judge_release(whole, strict)
+        verdicts[least] = judgement.decision.verdict
+
+    assert verdicts == {ROWS: Verdict.RELEASE, ROWS + 1: Verdict.NOT_EVALUATED}
+    assert {check for check, _ in list_causes(judgement)} == {f"RET30{number}" for number in range(1, 7)}
+
+
+# Evidence beside the stores: what is missing, stale or of something else is an ERROR, what is bad enough a FAIL.
+
+LEAK = "Que faire, question 7 ?"
+
+
+def leak(request: GateRequest) -> GateRequest:
+    """Put a gold question among the training questions."""
+    assert request.training is not None
+    return replace(request, training=replace(request.training, questions=("Autre chose ?", LEAK)))
+
+
+def train_on_others(request: GateRequest) -> GateRequest:
+    """Let the candidate have been trained on other pairs than those that are given."""
+    assert request.training is not None
+    return replace(request, training=replace(request.training, declared="2" * 64))
+
+
+def measure_others(request: GateRequest) -> GateRequest:
+    """Let the latency of the primary corpus have been measured on other stores."""
+    latency = build_latency(request.corpora)
+    stores = latency.corpora["intl"].stores
+    moved = latency.corpora | {"fr": latency.corpora["fr"].model_copy(update={"stores": stores})}
+    return replace(request, latency=latency.model_copy(update={"corpora": moved}))
+
+
+def measure_one(request: GateRequest) -> GateRequest:
+    """Let only the primary corpus have been measured."""
+    return replace(request, latency=build_latency(request.corpora[:1]))
+
+
+def certify_otherwise(request: GateRequest, **changes: object) -> GateRequest:
+    """Change fields of the certificate."""
+    assert request.certificate is not None
+    return replace(request, certificate=request.certificate.model_copy(update=changes))
+
+
+def bind_otherwise(request: GateRequest) -> GateRequest:
+    """Let the certificate have been made with another policy."""
+    assert request.certificate is not None
+    return certify_otherwise(request, bound_to=request.certificate.bound_to | {"policy": "0" * 64})
+
+
+SLOW: Causes = {(check, corpus): FAIL for check in ("LAT401", "LAT402") for corpus in CORPORA}
+UNMEASURED: Causes = dict.fromkeys(SLOW, ERROR)
+EVIDENCE: dict[str, tuple[Evidence, Verdict, Causes]] = {
+    "twice as slow": (
+        lambda request: replace(request, latency=build_latency(request.corpora, ratio=2.0)),
+        Verdict.KEEP,
+        SLOW,
+    ),
+    "latency missing": (lambda request: replace(request, latency=None), Verdict.NOT_EVALUATED, UNMEASURED),
+    "latency of one corpus": (
+        measure_one,
+        Verdict.NOT_EVALUATED,
+        {key: ERROR for key in SLOW if key[1] == "intl"},
+    ),
+    "latency of other stores": (
+        measure_others,
+        Verdict.NOT_EVALUATED,
+        {key: ERROR for key in SLOW if key[1] == "fr"},
+    ),
+    "training missing": (
+        lambda request: replace(request, training=None),
+        Verdict.NOT_EVALUATED,
+        {("TRN101", "fr"): ERROR, ("TRN101", "intl"): ERROR},
+    ),
+    "trained on other pairs": (
+        train_on_others,
+        Verdict.NOT_EVALUATED,
+        {("TRN101", "fr"): ERROR, ("TRN101", "intl"): ERROR},
+    ),
+    "question leaked": (leak, Verdict.NOT_EVALUATED, {("TRN101", "fr"): ERROR, ("TRN101", "intl"): ERROR}),
+    "certificate missing": (
+        lambda request: replace(request, certificate=None),
+        Verdict.NOT_EVALUATED,
+        {("CER501", "gate"): ERROR},
+    ),
+    "certificate stale": (bind_otherwise, Verdict.NOT_EVALUATED, {("CER501", "gate"): ERROR}),
+    "certificate of another gold set": (
+        lambda request: replace(request, corpora=request.corpora[:1]),
+        Verdict.NOT_EVALUATED,
+        {("CER501", "gate"): ERROR},
+    ),
+    "certificate without trials": (
+        lambda request: certify_otherwise(request, trials=[]),
+        Verdict.NOT_EVALUATED,
+        {("CER501", "gate"): ERROR},
+    ),
+    "certificate without nulls": (
+        lambda request: certify_otherwise(request, null_runs=[]),
+        Verdict.NOT_EVALUATED,
+        {("CER501", "gate"): ERROR},
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "verdict", "causes"), EVIDENCE.values(), ids=EVIDENCE)
+def test_evidence_beside_the_stores_counts(
+    whole: GateRequest, rulebook: Rulebook, change: Evidence, verdict: Verdict, causes: Causes
+) -> None:
+    """What is missing or belongs to something else is NOT_EVALUATED, what is measured and bad KEEP; each by name."""
+    judgement = judge_release(change(whole), rulebook)
+
+    assert judgement.decision.verdict is verdict
+    assert list_causes(judgement) == causes
+
+
+@pytest.mark.parametrize("corpora", [CORPORA, ["fr"]], ids=["both", "one"])
+def test_missing_training_pairs_are_missed_on_every_corpus(good: Path, rulebook: Rulebook, corpora: list[str]) -> None:
+    """The leak check is declared for each corpus, and says which questions were looked at."""
+    requests = list_requests(good)[: len(corpora)]
+    judgement = judge_release(build_gate_request(requests, rulebook), rulebook)
+    checks = [check for check in judgement.ledger if check.id == "TRN101"]
+
+    assert [(check.subject, check.n, check.limit) for check in checks] == [(name, ROWS, 0) for name in corpora]
+
+
+def take_away(request: GateRequest, what: str) -> GateRequest:
+    """Return a request without a piece of evidence, or with a store that is not where it should be."""
+    if what in BESIDE:
+        nothing: dict[str, Any] = {what: None}
+        return replace(request, **nothing)
+    role, name = what.split("/")
+    spoilt, corpora = list(CORPORA).index(name), list(request.corpora)
+    stores = {each: folder for each, folder in corpora[spoilt].stores.items() if each != role}
+    gone: CandidateName = "base" if role == "base" else "qlora"
+    corpora[spoilt] = replace(corpora[spoilt], stores={**stores, gone: corpora[spoilt].chunks.parent / "absent"})
+    return replace(request, corpora=corpora)
+
+
+@settings(max_examples=30, deadline=None)
+@given(gone=st.sets(st.sampled_from([*BESIDE, *(f"{role}/{name}" for role in ROLES for name in CORPORA)]), min_size=1))
+def test_less_evidence_never_releases(good: Path, rulebook: Rulebook, gone: set[str]) -> None:
+    """Whatever is taken away from a RELEASE, it is none any more; and a base that is gone is HALT."""
+    request = build_gate_request(list_requests(good), rulebook)
+    for name in sorted(gone):
+        request = take_away(request, name)
+    verdict = judge_release(request, rulebook).decision.verdict
+
+    assert verdict is (Verdict.HALT if any(name.startswith("base/") for name in gone) else Verdict.NOT_EVALUATED)
+
+
+# The ledger: what is declared must report.
+
+SERVED = sorted({
+    each["meta"]["check"]
+    for path in (EXPECTATIONS / "suites").glob("*.json")
+    for each in json.loads(path.read_text(encoding="utf-8"))["expectations"]
+})  # fmt: skip
+
+
+@pytest.mark.parametrize("check", SERVED)
+def test_an_expectation_that_is_gone_is_missed(good: Path, rulebook: Rulebook, tmp_path: Path, check: str) -> None:
+    """A suite that lost a check gives NOT_EVALUATED, names the check wherever it was due, and never blames the base."""
+    request = build_gate_request(list_requests(good)[:1], rulebook)
+    judgement = judge_release(request, drop_expectations(rulebook, [check], tmp_path / "suites"))
+    due = {key for key in expect_keys(rulebook.policy.release) if key[0] == check and "intl" not in key[1]}
+
+    assert judgement.decision.verdict is Verdict.NOT_EVALUATED
+    assert list_causes(judgement) == dict.fromkeys(due, ERROR)
+    assert {(found.detail, found.reported) for found in judgement.ledger if found.id == check} == {
+        ("did not report", False)
+    }
+
+
+def test_a_check_that_nobody_declared_is_an_error(good: Path, rulebook: Rulebook) -> None:
+    """A suite that reports what the rules do not ask for does not pass unseen."""
+    fewer = [check for check in rulebook.policy.release.vectors if check != "VEC107"]
+    rules = rulebook.policy.release.model_copy(update={"vectors": fewer})
+    judgement = judge_release(build_gate_request(list_requests(good)[:1], rulebook), rulebook, rules)
+
+    assert judgement.decision.verdict is not Verdict.RELEASE
+    assert {check for check, _ in list_causes(judgement)} == {"VEC107"}
+
+
+# Order and repetition
+
+Numbers = tuple[Verdict, dict[str, dict[str, "Interval"]], dict[str, list["SliceResult"]], Causes]
+
+
+def read_numbers(judgement: Judgement) -> Numbers:
+    """Return verdict, intervals and slices by corpus, and what did not pass."""
+    compared = {found.corpus.name: found.compared for found in judgement.findings if found.compared}
+    return (
+        judgement.decision.verdict,
+        {name: comparison.intervals for name, (comparison, _) in sorted(compared.items())},
+        {name: slices for name, (_, slices) in sorted(compared.items())},
+        list_causes(judgement),
+    )
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A release of faint stores in which questions share passages; read only."""
+    folder = tmp_path_factory.mktemp("shared")
+    for seed, request in enumerate(write_release(folder, {"fr": (40, 50), "intl": (60, 60)})):
+        rows = request.qrels.read_text(encoding="utf-8").splitlines()
+        extra = [row.split("\t")[1] for row in rows[1:11]]
+        rows += [f"q{20 + 2 * number}\t{chunk}\t1" for number, chunk in enumerate(extra)]
+        request.qrels.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        draw = np.random.default_rng(100 + seed)
+        for role in ROLES:
+            array = np.load(get_path(request.stores[role], "questions"))
+            faint = 0.1 * array + draw.standard_normal(array.shape).astype(np.float32) / 768**0.5
+            unit = (faint / np.linalg.norm(faint, axis=1, keepdims=True)).astype(np.float32)
+            replace_array(request.stores[role], "questions", unit)
+    return folder
+
+
+def shuffle_questions(request: CorpusRequest, order: list[int], seed: int) -> None:
+    """Put the gold questions of a corpus, their vectors and their judgements into another order."""
+    lines = request.questions.read_text(encoding="utf-8").splitlines()
+    request.questions.write_text("".join(f"{lines[place]}\n" for place in order), encoding="utf-8")
+    header, *rows = request.qrels.read_text(encoding="utf-8").splitlines()
+    mixed = np.random.default_rng(seed).permutation(rows).tolist()
+    request.qrels.write_text("\n".join([header, *mixed]) + "\n", encoding="utf-8")
+    digest = compute_sha256(request.questions)
+    for role in ROLES:
+        store = request.stores[role]
+        replace_array(store, "questions", np.load(get_path(store, "questions"))[order])
+        edit_manifest(store, lambda document: document.update(questions_sha256=digest))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_order_of_questions_changes_nothing(shared: Path, rulebook: Rulebook, tmp_path: Path, seed: int) -> None:
+    """Questions, their vectors and qrels in another order give the same verdict and, to the bit, the same numbers."""
+    shutil.copytree(shared, tmp_path / "copy")
+    moved = list_requests(tmp_path / "copy")
+    order = np.random.default_rng(seed).permutation(ROWS).tolist()
+    for request in moved:
+        shuffle_questions(request, order, seed)
+    first, again = (
+        judge_release(build_gate_request(requests, rulebook), rulebook) for requests in (list_requests(shared), moved)
+    )
+    observed = [{check.key: check.observed for check in found.ledger if check.interval} for found in (first, again)]
+
+    assert read_numbers(again) == read_numbers(first)
+    assert observed[1] == observed[0]
+    assert first.decision == again.decision
+    assert all(interval.lower < interval.upper for interval in read_numbers(first)[1]["fr"].values())
+
+
+def test_the_order_of_corpora_changes_nothing(shared: Path, rulebook: Rulebook) -> None:
+    """The primary corpus is told by its role, not by its place."""
+    requests = list_requests(shared)
+    first, turned = (
+        judge_release(build_gate_request(given, rulebook), rulebook) for given in (requests, requests[::-1])
+    )
+
+    assert read_numbers(turned) == read_numbers(first)
+    assert {check.key: check for check in turned.ledger} == {check.key: check for check in first.ledger}
+
+
+def test_judging_again_gives_the_same(shared: Path, rulebook: Rulebook) -> None:
+    """The same evidence gives the same ledger, check by check."""
+    request = build_gate_request(list_requests(shared), rulebook)
+    first, again = (judge_release(request, rulebook) for _ in range(2))
+
+    assert again.ledger == first.ledger
+    assert again.decision == first.decision
+
+
+# Waivers
+
+
+def waive(rulebook: Rulebook, check: str, days: int) -> Rulebook:
+    """Return the rules with a waiver that ends so many days after the day of judging."""
+    waiver = Waiver(
+        id="WAIVER-001", check=check, subject="intl", owner="L'arbitre", reason="connu", expires=DAY + timedelta(days)
+    )
+    return replace(rulebook, policy=rulebook.policy.model_copy(update={"waivers": [waiver]}))
+
+
+@pytest.mark.parametrize(
+    ("days", "verdict"), [(0, Verdict.RELEASE), (-1, Verdict.KEEP)], ids=["last day", "day after the last"]
+)
+def test_a_waiver_speaks_until_its_day(tmp_path: Path, rulebook: Rulebook, days: int, verdict: Verdict) -> None:
+    """What a person answers for does not stand in the way of a RELEASE, and is WAIVED, not PASS."""
+    hits: Hits = {"fr": (40, 80), "intl": (NUMBERS < 60, (NUMBERS > 5) & (NUMBERS < 63))}
+    request = build_gate_request(write_release(tmp_path, hits), rulebook)
+    judgement = judge_release(request, waive(rulebook, "RET306", days))
+
+    assert judgement.decision.verdict is verdict
+    assert get_check(judgement, "RET306", "intl").outcome is (INCONCLUSIVE if days else Outcome.WAIVED)
+
+
+def test_a_waiver_does_not_speak_for_stores_from_anywhere(good: Path, rulebook: Rulebook) -> None:
+    """A waiver of the project, even one that names no check of the comparison, has no say in one."""
+    request = list_requests(good)[0]
+
+    assert judge_pair(build_pair_request(request), waive(rulebook, "RET306", 1)).decision.verdict is Verdict.RELEASE
+
+
+# Two stores from anywhere
+
+
+def test_a_comparison_leaves_out_what_belongs_to_releasing(good: Path, rulebook: Rulebook) -> None:
+    """Certificate, floor, declared models and, without pairs, the leak check; everything else is asked for."""
+    judgement = judge_pair(build_pair_request(list_requests(good)[0]), rulebook)
+    release = {check for check, subject in expect_keys(rulebook.policy.release) if subject.split("/")[-1] != "intl"}
+
+    assert judgement.decision.verdict is Verdict.RELEASE
+    assert release - list_ids(judgement) >= {"CER501", "RET307", "INT105", "TRN101"}
+    assert release - list_ids(judgement) <= {"CER501", "RET307", "INT105", "TRN101", "RET306"}
+
+
+@pytest.mark.parametrize(
+    ("questions", "outcome"), [(("Autre chose ?",), Outcome.PASS), (("Autre chose ?", LEAK), ERROR)], ids=["no", "yes"]
+)
+def test_pairs_that_are_given_are_searched(
+    good: Path, rulebook: Rulebook, questions: tuple[str, ...], outcome: Outcome
+) -> None:
+    """With training pairs of a candidate from elsewhere the leak check is due, and says what it finds."""
+    training = replace(build_training(good), questions=questions, declared=None)
+    judgement = judge_pair(replace(build_pair_request(list_requests(good)[0]), training=training), rulebook)
+
+    assert get_check(judgement, "TRN101", "fr").outcome is outcome
+    assert judgement.decision.verdict is (Verdict.RELEASE if outcome is Outcome.PASS else Verdict.NOT_EVALUATED)
+
+
+def set_slices(request: CorpusRequest, size: int | None) -> None:
+    """Give the first questions of a gold set, as many as told, a category, and let the stores be made for it."""
+    rows = [json.loads(line) for line in request.questions.read_text(encoding="utf-8").splitlines()]
+    for number, row in enumerate(rows):
+        row["metadata"] = {"category": "laws"} if size and number < size else {}
+    request.questions.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    digest = compute_sha256(request.questions)
+    for role in ROLES:
+        edit_manifest(request.stores[role], lambda document: document.update(questions_sha256=digest))
+
+
+@pytest.mark.parametrize(
+    ("size", "due"), [(None, False), (29, False), (30, True)], ids=["none", "too small", "just large enough"]
+)
+def test_slices_are_looked_at_where_there_are_any(
+    release: list[CorpusRequest], rulebook: Rulebook, size: int | None, *, due: bool
+) -> None:
+    """A gold set from elsewhere need not have slices; a release does, and is NOT_EVALUATED without."""
+    set_slices(release[0], size)
+    judgement = judge_pair(build_pair_request(release[0]), rulebook)
+    judged = judge_release(build_gate_request(release, rulebook), rulebook)
+
+    assert judgement.decision.verdict is Verdict.RELEASE
+    assert ({"RET308", "RET309"} <= list_ids(judgement)) is due
+    assert judged.decision.verdict is (Verdict.RELEASE if due else Verdict.NOT_EVALUATED)
+    assert list_causes(judged) == ({} if due else {("RET308", "fr"): ERROR, ("RET309", "fr"): ERROR})
+
+
+def test_a_comparison_needs_its_latency(good: Path, rulebook: Rulebook) -> None:
+    """Latency is not optional: without it two stores from anywhere are not evaluated either."""
+    judgement = judge_pair(replace(build_pair_request(list_requests(good)[0]), latency=None), rulebook)
+
+    assert judgement.decision.verdict is Verdict.NOT_EVALUATED
+    assert list_causes(judgement) == {("LAT401", "fr"): ERROR, ("LAT402", "fr"): ERROR}
+
+
+def test_a_bad_base_from_elsewhere_is_no_halt(release: list[CorpusRequest], rulebook: Rulebook) -> None:
+    """Only the project's own fallback calls a person."""
+    request = build_pair_request(release[0])
+    flip(release[0].stores["base"])
+
+    assert judge_pair(request, rulebook).decision.verdict is Verdict.NOT_EVALUATED
+
+
+def test_roles_are_not_symmetric(tmp_path: Path, rulebook: Rulebook) -> None:
     """What wins as candidate loses as base: the gate never releases in both directions."""
     sample, base, candidate = write_pair(tmp_path, base_hits=40, candidate_hits=80)
+    forth, back = build_request(sample, base, candidate), build_request(sample, candidate, base)
 
-    assert judge_pair(sample, base, candidate, policy).decision.verdict is Verdict.RELEASE
-    assert judge_pair(sample, candidate, base, policy).decision.verdict is Verdict.KEEP
+    assert judge_pair(build_pair_request(forth), rulebook).decision.verdict is Verdict.RELEASE
+    assert judge_pair(build_pair_request(back), rulebook).decision.verdict is Verdict.KEEP
 
 
 def draw_almost_equal() -> Matrix:
@@ -310,43 +738,46 @@ BAD: dict[str, tuple[Matrix, Matrix | None]] = {
 }
 
 
-def write_bad(folder: Path, kind: str, base_hits: int) -> tuple[Sample, Path, Path]:
-    """Write a good base and a candidate whose encoder is bad."""
+def request_bad(folder: Path, kind: str, base_hits: int) -> GateRequest:
+    """Write a good base and a candidate whose encoder is bad, and return the request to compare them."""
     passages, questions = BAD[kind]
-    sample = write_sample(folder / "corpus", rows=ROWS, questions=ROWS)
+    sample: Sample = write_sample(folder / "corpus", rows=ROWS, questions=ROWS)
     base = build_sample_store(sample, folder / "base", model_id="base-model", hits=base_hits, seed=1)
     candidate = build_sample_store(sample, folder / "bad", model_id="bad-model", hits=ROWS, passages=passages)
     if questions is not None:
         replace_array(candidate, "questions", questions)
-    return sample, base, candidate
+    return build_pair_request(build_request(sample, base, candidate))
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_a_bad_encoder_is_rejected(tmp_path: Path, policy: Policy, kind: str) -> None:
+def test_a_bad_encoder_is_rejected(tmp_path: Path, rulebook: Rulebook, kind: str) -> None:
     """Vectors without meaning do not replace a base that finds a third, and ties earn them nothing."""
-    judgement = judge_pair(*write_bad(tmp_path, kind, base_hits=40), policy)
+    judgement = judge_pair(request_bad(tmp_path, kind, base_hits=40), rulebook)
     causes = list_causes(judgement)
+    parts = ("qlora/fr/passages", "qlora/fr/questions")
 
     assert judgement.decision.verdict is Verdict.KEEP
     if kind == "one vector":
-        assert set(causes) == {("VEC107", "qlora/fr/passages"), ("VEC107", "qlora/fr/questions")}
+        assert causes == {(check, part): FAIL for part in parts for check in ("VEC107", "VEC108")}
     else:
-        assert causes == {(f"RET30{number}", "fr"): Outcome.FAIL for number in range(1, 6)}
+        expected = {(f"RET30{number}", "fr"): FAIL for number in (1, 2, 3, 4, 5, 8, 9)}
+        assert expected.keys() - {("RET309", "fr")} <= causes.keys() <= expected.keys()
 
 
-def test_vectors_that_tie_find_nothing(tmp_path: Path, policy: Policy) -> None:
+def test_vectors_that_tie_find_nothing(tmp_path: Path, rulebook: Rulebook) -> None:
     """Where every question is its own passage's vector but all are alike within rounding, there is not one hit."""
-    judgement = judge_pair(*write_bad(tmp_path, "almost one vector", base_hits=0), policy)
+    judgement = judge_pair(request_bad(tmp_path, "almost one vector", base_hits=0), rulebook)
+    compared = judgement.findings[0].compared
 
-    assert judgement.comparisons[0].candidate_ranks.count_hits(100) == 0
+    assert compared is not None
+    assert compared[0].candidate.ranks.count_hits(100) == 0
     assert judgement.decision.verdict is Verdict.KEEP
 
 
-def test_a_bad_encoder_is_not_released_over_a_worse_base(tmp_path: Path, policy: Policy) -> None:
+def test_a_bad_encoder_is_not_released_over_a_worse_base(tmp_path: Path, rulebook: Rulebook) -> None:
     """Chance beats a base that always errs, but does not reach the floor."""
-    request = build_request(*write_bad(tmp_path, "random vectors", base_hits=0))
-    rules = policy.comparison.model_copy(update={"floor": "RET307"})
-    judgement = judge([request], policy, rules, for_release=False, announce=lambda _: None)
+    rules = rulebook.policy.comparison.model_copy(update={"floor": "RET307"})
+    judgement = judge_pair(request_bad(tmp_path, "random vectors", base_hits=0), rulebook, rules)
 
     assert judgement.decision.verdict is Verdict.KEEP
-    assert list_causes(judgement) == {("RET307", "fr"): Outcome.FAIL}
+    assert list_causes(judgement) == {("RET307", "fr"): FAIL}

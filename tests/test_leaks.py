@@ -51,31 +51,49 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 )
 def test_a_question_in_other_clothes_is_a_leak(training: str, similarity: float) -> None:
     """Both questions are named as they were written, with their similarity in percent."""
-    leaks = find_leaks(["Peut-on roquer ?", "Que faire si le drapeau tombe ?"], ["Autre sujet", training])
+    leaks = find_leaks(["Peut-on roquer ?", "Que faire si le drapeau tombe ?"], ["Autre sujet", training], 90.0)
 
     assert [(leak.gold, leak.training) for leak in leaks] == [("Que faire si le drapeau tombe ?", training)]
     assert leaks[0].similarity == pytest.approx(similarity, abs=0.1)
 
 
 @pytest.mark.parametrize(
-    ("gold", "training", "is_leak"),
-    [("abcdefghij", "abcdefghiz", True), ("abcdefghi", "abcdefghz", False), ("abcdefghij", "zyxwvutsrq", False)],
-    ids=["90 percent", "88.9 percent", "nothing in common"],
+    ("gold", "training", "threshold", "is_leak"),
+    [
+        ("abcdefghij", "abcdefghiz", 90.0, True),
+        ("abcdefghij", "abcdefghiz", 90.1, False),
+        ("abcdefghi", "abcdefghz", 90.0, False),
+        ("abcdefghi", "abcdefghz", 88.8, True),
+        ("abcdefghij", "abcdefghij", 100.0, True),
+        ("abcdefghij", "abcdefghiz", 100.0, False),
+        ("abcdefghij", "zyxwvutsrq", 90.0, False),
+    ],
+    ids=["at", "just below", "8 in 9", "8 in 9 and lower", "equal", "not quite equal", "nothing in common"],
 )
-def test_ninety_percent_is_a_near_duplicate(gold: str, training: str, *, is_leak: bool) -> None:
-    """The limit itself counts as a leak; one letter in nine does not."""
-    assert bool(find_leaks([gold], [training])) == is_leak
+def test_the_threshold_itself_is_a_near_duplicate(gold: str, training: str, threshold: float, *, is_leak: bool) -> None:
+    """A similarity of as many percent as are asked about counts as a leak, and less does not."""
+    assert bool(find_leaks([gold], [training], threshold)) == is_leak
+
+
+@pytest.mark.parametrize("threshold", [50.0, 70.0, 90.0])
+def test_a_higher_threshold_finds_less(threshold: float) -> None:
+    """What is found from a threshold on is just what a lower one finds with that similarity."""
+    gold, training = ["le roi roque", "la dame prend"], ["le roi roquera", "la dame", "le fou"]
+    every = find_leaks(gold, training, 1.0)
+
+    assert find_leaks(gold, training, threshold) == [leak for leak in every if leak.similarity >= threshold]
+    assert len({leak.similarity for leak in every}) > 3
 
 
 @pytest.mark.parametrize(("gold", "training"), [([], ["a"]), (["a"], []), ([], [])], ids=["gold", "training", "both"])
 def test_nothing_leaks_out_of_nothing(gold: list[str], training: list[str]) -> None:
     """Without questions on one side there is no leak."""
-    assert find_leaks(gold, training) == []
+    assert find_leaks(gold, training, 90.0) == []
 
 
 def test_every_pair_is_looked_at() -> None:
     """One training question may give several gold ones away, and the other way round."""
-    leaks = find_leaks(["pendule arretee", "pendule arrêtée ?"], ["Pendule arrêtée", "arrêtée, pendule", "nulle"])
+    leaks = find_leaks(["pendule arretee", "pendule arrêtée ?"], ["Pendule arrêtée", "arrêtée, pendule", "nulle"], 90.0)
 
     assert len(leaks) == 4
 
@@ -86,6 +104,6 @@ def test_a_shuffled_copy_never_escapes(texts: list[str]) -> None:
     """Whatever its words, a gold question among the training questions is found, in capitals and shuffled too."""
     rng = np.random.default_rng(0)
     shuffled = [" ".join(rng.permutation(normalise_question(text).split())).upper() for text in texts]
-    leaks = find_leaks(texts, shuffled)
+    leaks = find_leaks(texts, shuffled, 90.0)
 
     assert {leak.gold for leak in leaks if leak.similarity == 100} == set(texts)

@@ -5,43 +5,104 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
-from pipeline.params import BUILD, PROJECT_ROOT, load_params
-from tests.conftest import Sample, build_sample_store
-from tests.stores import build_request, edit_database, get_path, list_options, write_pair
-from validation.__main__ import list_release_requests
-from validation.policy import EXPECTATIONS
+from pipeline.documents import load_json
+from pipeline.files import write_json
+from pipeline.params import PROJECT_ROOT
+from tests.conftest import Sample, build_sample_store, draw_unit_vectors, write_sample
+from tests.releases import (
+    build_certificate,
+    build_latency,
+    list_requests,
+    load_small_params,
+    remember_expectations,
+    write_release,
+)
+from tests.stores import (
+    ROLES,
+    build_request,
+    edit_database,
+    enter_project,
+    flip_bit,
+    get_path,
+    list_options,
+    replace_array,
+    replace_passages,
+    write_pair,
+    write_policy,
+)
+from validation.document import Record
+from validation.outcomes import Verdict
+from validation.policy import EXPECTATIONS, load_rulebook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from tests.conftest import Result
+    from validation.document import CheckRecord
+    from validation.stores import CorpusRequest
 
     Run = Callable[..., Result]
 
-
-def write_options(folder: Path, base_hits: int, candidate_hits: int) -> list[object]:
-    """Write two stores and return the command line that compares them."""
-    return list_options(
-        build_request(*write_pair(folder, base_hits=base_hits, candidate_hits=candidate_hits)), folder / "reports"
-    )
+OLD = '{"decision": "RELEASE"}'
 
 
-def read_record(folder: Path) -> dict[str, Any]:
-    """Read the decision that a run left in `reports`."""
-    record: dict[str, Any] = json.loads((folder / "reports" / "decision.json").read_text(encoding="utf-8"))
-    return record
+@pytest.fixture(scope="module", autouse=True)
+def _quick() -> Iterator[None]:
+    """The same tables are validated once."""
+    with remember_expectations():
+        yield
 
 
-def count_partials(folder: Path) -> int:
-    """Return how many unfinished files lie below a folder."""
-    return len(list(folder.rglob("*.partial*")))
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus, a base and a candidate that finds more."""
+    folder = tmp_path_factory.mktemp("good")
+    write_pair(folder, base_hits=40, candidate_hits=80)
+    return folder
+
+
+@pytest.fixture
+def pair(good: Path, tmp_path: Path) -> CorpusRequest:
+    """A copy of that pair, to be spoilt, with an earlier RELEASE in the reports."""
+    folder = shutil.copytree(good, tmp_path / "pair")
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "decision.json").write_text(OLD, encoding="utf-8")
+    return open_pair(folder)
+
+
+def open_pair(folder: Path) -> CorpusRequest:
+    """Return the request to compare the stores of a folder."""
+    corpus = folder / "corpus"
+    sample = Sample(corpus / "chunks.json", corpus / "questions.jsonl", corpus / "qrels.tsv")
+    return build_request(sample, folder / "base", folder / "qlora")
+
+
+def compare(run_cli: Run, request: CorpusRequest, output: Path, *options: object, measured: bool = True) -> Result:
+    """Compare two stores; unless told not to, leave evidence of their latency first."""
+    if measured:
+        write_json(output / "latency.json", build_latency([request]).model_dump())
+    policy = () if "--policy" in options else ("--policy", write_policy(output.parent))
+    return run_cli("validation", *list_options(request, output), *policy, *options)
+
+
+def read(output: Path) -> Record:
+    """Read the decision that a run left."""
+    return load_json(output / "decision.json", Record)
+
+
+def get_check(record: Record, check_id: str) -> CheckRecord:
+    """Return one check of a decision, the first that did not pass if there are several."""
+    found = [check for check in record.checks if check.id == check_id]
+    return min(found, key=lambda check: check.outcome == "PASS")
 
 
 @pytest.mark.parametrize(
@@ -57,105 +118,434 @@ def test_two_stores_are_compared(
     tmp_path: Path, run_cli: Run, hits: tuple[int, int], decision: str, code: int, outcome: str
 ) -> None:
     """Exit code, table and record say the same: RELEASE for a shown gain, KEEP for a loss or what is not shown."""
-    result = run_cli("validation", *write_options(tmp_path, *hits))
-    record = read_record(tmp_path)
-    superiority = next(check for check in record["checks"] if check["id"] == "RET301")
+    request = build_request(*write_pair(tmp_path, base_hits=hits[0], candidate_hits=hits[1]))
+    result = compare(run_cli, request, tmp_path / "reports")
+    record = read(tmp_path / "reports")
 
     assert (result.code, result.err) == (code, "")
     assert f" {decision} " in result.out
-    assert (record["decision"], record["exit_code"], record["policy"]) == (decision, code, "comparison")
-    assert superiority["outcome"] == outcome
-    assert "RET307" not in {check["id"] for check in record["checks"]}
-    assert count_partials(tmp_path) == 0
+    assert (record.decision, record.exit_code, record.policy) == (decision, code, "comparison")
+    assert get_check(record, "RET301").outcome == outcome
+    assert not {"RET307", "CER501", "INT105"} & {check.id for check in record.checks}
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == ["decision.json", "latency.json"]
 
 
-def test_bytes_that_changed_are_not_evaluated(tmp_path: Path, run_cli: Run) -> None:
-    """A store whose bytes are not those of its manifest gives exit code 30 and a record that says which."""
-    options = write_options(tmp_path, 40, 80)
-    path = get_path(tmp_path / "qlora", "database")
-    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
-    result = run_cli("validation", *options)
-    record = read_record(tmp_path)
-
-    assert (result.code, record["decision"]) == (30, "NOT_EVALUATED")
-    assert record["reasons"] == ["INT101 qlora/fr: ERROR, corpus_mode_b_fr.db: SHA-256 differs from the manifest"]
-    assert record["retrieval"] == {}
+def leave_as_is(_request: CorpusRequest) -> None:
+    """Spoil nothing."""
 
 
-def test_a_base_that_is_gone_stops_the_release(tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without options the built stores are judged for release, and a base that is not there is HALT, exit code 40."""
-    monkeypatch.setattr("validation.__main__.BUILD", tmp_path / "build")
-    (tmp_path / "build" / "qlora" / "fr").mkdir(parents=True)
-    result = run_cli("validation", "gate", "--output", tmp_path / "reports")
-    record = read_record(tmp_path)
+def tie(request: CorpusRequest) -> None:
+    """Let the candidate say the same of everything."""
+    vector = draw_unit_vectors(1, seed=4)
+    replace_passages(request.stores["qlora"], np.repeat(vector, 120, axis=0))
+    replace_array(request.stores["qlora"], "questions", np.repeat(vector, 120, axis=0))
 
-    assert (result.code, record["decision"], record["policy"]) == (40, "HALT", "release")
-    assert record["reasons"][0].startswith("INT101 base/fr: ERROR, ")
-    assert "RET307" in {check["id"] for check in record["checks"]}
+
+def repeat_base(request: CorpusRequest) -> None:
+    """Let the candidate be the base."""
+    shutil.rmtree(request.stores["qlora"])
+    shutil.copytree(request.stores["base"], request.stores["qlora"])
+
+
+def drop_questions(request: CorpusRequest) -> None:
+    """Take away the candidate's question vectors."""
+    get_path(request.stores["qlora"], "questions").unlink()
+
+
+def reword(request: CorpusRequest) -> None:
+    """Build the candidate for other questions."""
+    folder = request.questions.parent / "other"
+    other = write_sample(folder, rows=120, questions=120)
+    other.questions.write_text(other.questions.read_text("utf-8").replace("Que faire", "Comment faire"), "utf-8")
+    build_sample_store(other, request.stores["qlora"], model_id=ROLES["qlora"], hits=80, seed=2)
+
+
+def poison(request: CorpusRequest) -> None:
+    """Build a NaN into the candidate's vectors and its manifest."""
+    array = np.load(get_path(request.stores["qlora"], "embeddings"))
+    array[3, 5] = np.nan
+    replace_passages(request.stores["qlora"], array)
+
+
+def ask_once(request: CorpusRequest) -> None:
+    """Ask one question only."""
+    sample = write_sample(request.questions.parent, rows=120, questions=1)
+    for seed, (role, hits) in enumerate((("base", 0), ("qlora", 1)), 1):
+        build_sample_store(sample, request.stores["qlora" if role == "qlora" else "base"], model_id=ROLES[role],
+                           hits=hits, seed=seed)  # fmt: skip
+
+
+def part_one(request: CorpusRequest) -> None:
+    """Give one question a category of its own."""
+    text = request.questions.read_text(encoding="utf-8")
+    request.questions.write_text(text.replace("laws", "clock", 1), encoding="utf-8")
+    rebuild(request)
+
+
+def part_all(request: CorpusRequest) -> None:
+    """Give every question a category of its own."""
+    lines = request.questions.read_text(encoding="utf-8").splitlines()
+    told = "".join(line.replace("laws", f"part {n}") + "\n" for n, line in enumerate(lines))
+    request.questions.write_text(told, encoding="utf-8")
+    rebuild(request)
+
+
+def rebuild(request: CorpusRequest) -> None:
+    """Build both stores for the questions as they now are."""
+    sample = Sample(request.chunks, request.questions, request.qrels)
+    build_sample_store(sample, request.stores["base"], model_id=ROLES["base"], hits=40, seed=1)
+    build_sample_store(sample, request.stores["qlora"], model_id=ROLES["qlora"], hits=80, seed=2)
+
+
+# What is wrong, what is decided, by which check, and what is said of it.
+POOR: dict[str, tuple[Callable[[CorpusRequest], None], str, str, str]] = {
+    "nothing": (leave_as_is, "RELEASE", "RET301", ""),
+    "all ties": (tie, "KEEP", "VEC107", "digest: observed 0.0083"),
+    "a NaN": (poison, "KEEP", "VEC105", "rows"),
+    "identical stores": (
+        repeat_base, "NOT_EVALUATED", "INT104", "candidate and base hold the same vectors: there is nothing to compare",
+    ),
+    "no question vectors": (drop_questions, "NOT_EVALUATED", "INT101", "questions_mode_b_fr.npy is missing"),
+    "other questions": (reword, "NOT_EVALUATED", "INT103", "made for other questions"),
+    "one question": (ask_once, "NOT_EVALUATED", "RET301", "1 questions, the policy asks for at least 100"),
+    "a slice of one": (part_one, "RELEASE", "RET308", ""),
+    "bytes changed": (
+        lambda request: flip_bit(request.stores["qlora"], "database"), "NOT_EVALUATED", "INT101",
+        "corpus_mode_b_fr.db: SHA-256 differs from the manifest",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spoil", "decision", "check_id", "said"), POOR.values(), ids=POOR)
+def test_poor_evidence_has_its_decision_reason_and_remedy(
+    pair: CorpusRequest, tmp_path: Path, run_cli: Run, spoil: Callable[[CorpusRequest], None], decision: str,
+    check_id: str, said: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """What is decided, by which check, why and what to do stand in the record, and in the terminal."""
+    monkeypatch.setenv("COLUMNS", "300")
+    spoil(pair)
+    measured = check_id not in {"INT101", "INT103"}
+    result = compare(run_cli, pair, tmp_path / "reports", measured=measured)
+    record = read(tmp_path / "reports")
+    check = get_check(record, check_id)
+
+    assert (result.code, record.decision) == (Verdict(decision).exit_code, decision)
+    assert result.err.startswith("latency not measured: ") if not measured else result.err == ""
+    assert result.err.count("\n") == (not measured)
+    assert said in (check.detail or "")
+    assert (check.outcome == "PASS") is (decision == "RELEASE")
+    assert not [reason for reason in record.reasons if "\n" in reason]
+    if decision != "RELEASE":
+        assert any(reason.startswith(f"{check_id} {check.subject}: ") for reason in record.reasons)
+        assert check.remedy
+        assert check.remedy in result.out
+
+
+def test_a_slice_of_one_is_told_and_not_tested(pair: CorpusRequest, tmp_path: Path, run_cli: Run) -> None:
+    """A single question is no slice to lose; where all slices are so small, these checks are left out and not PASS."""
+    part_one(pair)
+    compare(run_cli, pair, tmp_path / "reports")
+    one = read(tmp_path / "reports")
+    part_all(pair)
+    compare(run_cli, pair, tmp_path / "reports")
+    every = read(tmp_path / "reports")
+
+    assert [(found.n, found.interval is None) for found in one.slices["fr"]] == [(1, True), (119, False)]
+    assert get_check(one, "RET308").n == 1
+    assert {found.n for found in every.slices["fr"]} == {1}
+    assert not {"RET308", "RET309"} & {check.id for check in every.checks}
+
+
+def test_an_earlier_release_does_not_outlive_its_evidence(pair: CorpusRequest, tmp_path: Path, run_cli: Run) -> None:
+    """What was released yesterday is NOT_EVALUATED today when the gold set can no longer be read."""
+    first = compare(run_cli, pair, tmp_path / "reports")
+    pair.questions.write_text("", encoding="utf-8")
+    second = compare(run_cli, pair, tmp_path / "reports")
+    record = read(tmp_path / "reports")
+    reason = f"{pair.questions}: expected at least one question, got an empty file; add questions"
+
+    assert (first.code, second.code) == (0, 30)
+    assert (record.decision, record.exit_code, record.reasons) == ("NOT_EVALUATED", 30, [reason])
+    assert (second.out, second.err) == ("", f"error: {reason}\n")
+    assert (record.checks, record.retrieval) == ([], {})
+
+
+def test_a_defect_leaves_no_earlier_release_standing(
+    pair: CorpusRequest, tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even an error that nobody foresaw ends in a decision that releases nothing, and in one line."""
+
+    def fail(*_arguments: object) -> None:
+        message = "out of luck"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("validation.__main__.judge", fail)
+    result = compare(run_cli, pair, tmp_path / "reports")
+
+    assert (result.code, result.out, result.err.count("\n")) == (30, "", 1)
+    assert "internal error" in result.err
+    assert read(tmp_path / "reports").reasons == ["RuntimeError: out of luck"]
+
+
+def break_policy(old: str, new: str) -> Callable[[Path], Path]:
+    """Return a way to write a policy with one thing replaced."""
+    return lambda folder: write_policy(folder, (old, new))
+
+
+def write_text(text: str) -> Callable[[Path], Path]:
+    """Return a way to write a policy of this text."""
+
+    def write(folder: Path) -> Path:
+        path = folder / "policy.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def list_waivers(*checks: str) -> str:
+    """Return waivers for these checks, as they stand in a policy."""
+    told = [
+        f"{{id: WAIVER-00{n}, check: {check}, subject: fr, owner: A, reason: r, expires: 2027-01-31}}"
+        for n, check in enumerate(checks, 1)
+    ]
+    return f"waivers: [{', '.join(told)}]"
+
+
+POLICIES: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "empty": (write_text(""), "expected an object, got null"),
+    "unknown waiver id": (break_policy("waivers: []", list_waivers("RET399")), "WAIVER-001 names RET399, which is not"),
+    "waivers over the cap": (
+        break_policy("waivers: []", list_waivers("RET302", "RET303", "RET304")),
+        "waivers: 3 waivers, limits.waivers_max allows 2",
+    ),
+    "text for a level": (break_policy("level: 0.95", "level: '0.95'"), "statistics.level: expected a valid number"),
+    "duplicate key": (
+        break_policy("  seed: 20260125", "  seed: 20260125\n  seed: 1"), 'duplicate key "seed"'
+    ),
+    "limit missing": (break_policy("  recall_floor: 0.25\n", ""), "limits.recall_floor: Field required"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("write", "said"), POLICIES.values(), ids=POLICIES)
+def test_a_malformed_policy_judges_nothing(
+    pair: CorpusRequest, tmp_path: Path, run_cli: Run, write: Callable[[Path], Path], said: str
+) -> None:
+    """File, field and remedy in one line; exit code 30; and the earlier RELEASE is no longer there."""
+    path = write(tmp_path)
+    result = compare(run_cli, pair, tmp_path / "reports", "--policy", path, measured=False)
+    record = read(tmp_path / "reports")
+
+    assert (result.code, result.out, len(result.err.splitlines())) == (30, "", 1)
+    assert result.err.startswith(f"error: {path}: ")
+    assert said in result.err
+    assert (record.decision, len(record.reasons)) == ("NOT_EVALUATED", 1)
+    assert said in record.reasons[0]
+    assert "\n" not in record.reasons[0]
+    assert result.err == f"error: {record.reasons[0]}\n"
+
+
+def replace_text(name: str, old: str, new: str) -> Callable[[CorpusRequest], Path]:
+    """Return a sabotage of one file of a corpus that also says where the error is."""
+
+    def change(request: CorpusRequest) -> Path:
+        path: Path = getattr(request, name)
+        text = path.read_text(encoding="utf-8")
+
+        assert old in text
+
+        path.write_text(text.replace(old, new, 1), encoding="utf-8")
+        return path
+
+    return change
+
+
+INPUTS = {
+    "chunks: other total": (
+        replace_text("chunks", '"total": 120', '"total": 7'), "total says 7, but there are 120 chunks"
+    ),
+    "chunks: duplicate key": (
+        replace_text("chunks", '"total": 120', '"total": 120, "total": 120'), 'duplicate key "total"'
+    ),
+    "chunks: not a number": (replace_text("chunks", '"tokens": 20', '"tokens": NaN'), "NaN"),
+    "chunks: boolean page": (replace_text("chunks", '"page": 1', '"page": true'), "chunks[0].page:"),
+    "chunks: duplicate id": (replace_text("chunks", "règles-001", "règles-000"), "chunks[1].id: duplicate"),
+    "chunks: hostile name": (replace_text("chunks", '"corpus": "fr"', '"corpus": "[b]\\u001b\\u202e"'), "corpus: "),
+    "questions: duplicate id": (replace_text("questions", '"q1"', '"q0"'), "_id: duplicate of line 1"),
+    "questions: no JSON": (replace_text("questions", '{"_id": "q1"', '"_id": "q1"'), ":2"),
+    "questions: hostile field": (
+        replace_text("questions", '"metadata"', '"\u202e\x7f": 1, "metadata"'), "\\u202e\\x7f: Extra inputs"
+    ),
+    "qrels: unknown chunk": (replace_text("qrels", "règles-002", "règles-999"), "règles-999"),
+    "qrels: unknown question": (replace_text("qrels", "q3\t", "q999\t"), "q999"),
+    "qrels: no header": (replace_text("qrels", "query-id\t", "query\t"), ":1"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sabotage", "said"), INPUTS.values(), ids=INPUTS)
+def test_bad_input_is_one_line_and_exit_code_30(
+    pair: CorpusRequest, tmp_path: Path, run_cli: Run, sabotage: Callable[[CorpusRequest], Path], said: str
+) -> None:
+    """A malformed corpus or gold set is named by file and field, nothing is measured, and nothing is released."""
+    path = sabotage(pair)
+    result = compare(run_cli, pair, tmp_path / "reports", measured=False)
+
+    assert (result.code, result.out) == (30, "")
+    assert len(result.err.splitlines()) == 1
+    assert result.err.startswith(f"error: {path}")
+    assert said in result.err
+    assert not {"\x1b", "\u202e", "\x7f"} & set(result.err)
+    assert read(tmp_path / "reports").decision == "NOT_EVALUATED"
+    assert [file.name for file in (tmp_path / "reports").iterdir()] == ["decision.json"]
+
+
+def test_a_report_that_cannot_be_written_is_exit_code_30(good: Path, tmp_path: Path, run_cli: Run) -> None:
+    """Where the report's folder is a file the run ends with one line; a verdict that is not recorded is none."""
+    (tmp_path / "reports").write_text("a file", encoding="utf-8")
+    result = compare(run_cli, open_pair(good), tmp_path / "reports", measured=False)
+
+    assert (result.code, result.out) == (30, "")
+    assert len(result.err.splitlines()) == 1
+    assert str(tmp_path / "reports") in result.err
+    assert (tmp_path / "reports").read_text(encoding="utf-8") == "a file"
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose candidate is to be released."""
+    folder = tmp_path_factory.mktemp("project")
+    write_release(folder, {"fr": (40, 80), "intl": (60, 60)})
+    return folder
+
+
+def release(run_cli: Run, patch: pytest.MonkeyPatch, root: Path, output: Path) -> Result:
+    """Judge a project for release with its certificate, and with evidence of latency where stores can be measured."""
+    enter_project(patch, root, load_small_params())
+    policy = write_policy(output.parent)
+    return run_cli("validation", "gate", "--policy", policy, "--output", output, "--as-of", "2026-01-25")
+
+
+def certify(root: Path, output: Path) -> None:
+    """Write latency and certificate of a project as it is."""
+    requests = list_requests(root)
+    write_json(output / "latency.json", build_latency(requests).model_dump())
+    certificate = build_certificate(requests, load_rulebook(write_policy(output.parent)))
+    write_json(output / "certificate.json", certificate.model_dump(mode="json"))
+
+
+def test_a_release_with_all_its_evidence_is_one(
+    project: Path, tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without options the built stores of every corpus are judged for release, by floor, model and certificate too."""
+    certify(project, tmp_path / "reports")
+    result = release(run_cli, monkeypatch, project, tmp_path / "reports")
+    record = read(tmp_path / "reports")
+    checks = {(check.id, check.subject): check.outcome for check in record.checks}
+    declared = load_rulebook(EXPECTATIONS / "policy.yaml").policy.release.list_checks()
+
+    assert (result.code, result.err, record.decision, record.policy) == (0, "", "RELEASE", "release")
+    assert record.reasons == [f"all {len(checks)} required checks passed"]
+    assert {check for check, _ in checks} == set(declared)
+    assert set(checks.values()) == {"PASS"}
+    assert ("RET301", "fr") in checks
+    assert ("RET306", "intl") in checks
+    assert ("CER501", "gate") in checks
+
+
+def test_every_input_is_recorded_with_its_digest(
+    project: Path, tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rules, latency, certificate, training, corpora, gold sets and all files of the stores have their SHA-256."""
+    certify(project, tmp_path / "reports")
+    release(run_cli, monkeypatch, project, tmp_path / "reports")
+    inputs = read(tmp_path / "reports").inputs
+    suites = {f"suite_{path.stem}" for path in (EXPECTATIONS / "suites").glob("*.json")}
+    corpora = {f"{corpus}/{name}" for corpus in ("fr", "intl") for name in ("chunks", "questions", "qrels")}
+    stores = {
+        f"{role}/{corpus}/{name}"
+        for role in ("base", "qlora")
+        for corpus in ("fr", "intl")
+        for name in ("manifest", "embeddings", "questions", "database")
+    }
+    further = {"latency", "certificate", "triplets", "training"}
+
+    assert set(inputs) == {"policy", "checks"} | suites | corpora | stores | further
+    assert inputs["checks"].path == "expectations/checks.yaml"
+    for name, entry in inputs.items():
+        assert entry.sha256 == hashlib.sha256((PROJECT_ROOT / entry.path).read_bytes()).hexdigest(), name
+
+
+MISSING: dict[str, tuple[str, str, str]] = {
+    "certificate": ("reports/certificate.json", "NOT_EVALUATED", "CER501 gate: ERROR, the gate was not certified"),
+    "record of training": (
+        "project/build/models/qlora", "NOT_EVALUATED", "TRN101 fr: ERROR, the training pairs were not given",
+    ),
+    "candidate": ("project/build/qlora/intl", "NOT_EVALUATED", "INT101 qlora/intl: ERROR, "),
+    "base": ("project/build/base/intl", "HALT", "INT101 base/intl: ERROR, "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "decision", "reason"), MISSING.values(), ids=MISSING)
+def test_a_release_without_a_part_of_its_evidence(
+    project: Path, tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch, name: str, decision: str, reason: str
+) -> None:
+    """What is missing is named and nothing moves; a base that is gone calls a person."""
+    root = shutil.copytree(project, tmp_path / "project")
+    certify(root, tmp_path / "reports")
+    enter_project(monkeypatch, root, load_small_params())
+    path = tmp_path / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    policy = write_policy(tmp_path)
+    result = run_cli("validation", "gate", "--policy", policy, "--output", tmp_path / "reports")
+    record = read(tmp_path / "reports")
+
+    assert (result.code, record.decision) == (Verdict(decision).exit_code, decision)
+    assert record.reasons[0].startswith(reason)
 
 
 def test_nothing_built_is_no_halt(tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before the first build the gate says in one line what to run, and writes no decision."""
-    monkeypatch.setattr("validation.__main__.BUILD", tmp_path / "absent")
+    """Before the first build the gate says in one line what to run, and that nothing was evaluated."""
+    monkeypatch.setattr("validation.request.BUILD", tmp_path / "absent")
     result = run_cli("validation", "gate", "--output", tmp_path / "reports")
+    record = read(tmp_path / "reports")
 
-    assert (result.code, result.err.count("\n")) == (30, 1)
-    assert "no store has been built yet" in result.err
-    assert "nox -s gate" in result.err
-    assert not (tmp_path / "reports").exists()
-
-
-def test_every_corpus_is_judged_for_release() -> None:
-    """What is judged without options are both built stores of every corpus, bound to what params.yaml declares."""
-    params = load_params()
-    requests = list_release_requests(params)
-
-    assert [request.chunks for request in requests] == [corpus.chunks for corpus in params.corpora]
-    assert [request.total for request in requests] == [corpus.total for corpus in params.corpora]
-    assert [request.primary for request in requests].count(True) == 1
-    for request, corpus in zip(requests, params.corpora, strict=True):
-        assert request.stores == {"base": BUILD / "base" / corpus.name, "qlora": BUILD / "qlora" / corpus.name}
-        assert request.model_ids == {"base": params.get_model_id("base"), "qlora": params.get_model_id("qlora")}
+    assert (result.code, result.out, result.err.count("\n")) == (30, "", 1)
+    assert "no store has been built yet; run `nox -s gate`" in result.err
+    assert (record.decision, record.policy) == ("NOT_EVALUATED", "release")
 
 
-def test_the_record_has_the_fields_that_readers_rely_on(tmp_path: Path, run_cli: Run) -> None:
-    """Top level, checks, retrieval and inputs carry the documented fields, no more and no less at the top."""
-    run_cli("validation", *write_options(tmp_path, 40, 80))
-    record = read_record(tmp_path)
+def test_the_record_has_the_fields_that_readers_rely_on(good: Path, tmp_path: Path, run_cli: Run) -> None:
+    """Top level, checks, retrieval, latency and inputs carry the documented fields."""
+    compare(run_cli, open_pair(good), tmp_path / "reports")
+    record: dict[str, Any] = json.loads((tmp_path / "reports" / "decision.json").read_text(encoding="utf-8"))
     recall = record["retrieval"]["fr"]["recall@5"]
-    check_fields = {"id", "requirement", "subject", "outcome", "observed", "limit", "unit", "n", "interval", "remedy"}
 
     assert list(record) == [
-        "schema_version", "policy", "decision", "exit_code", "reasons", "checks", "retrieval", "inputs",
+        "schema_version", "policy", "decision", "exit_code", "reasons", "checks", "retrieval", "baselines", "slices",
+        "flips", "latency", "waivers", "as_of", "code", "inputs",
     ]  # fmt: skip
-    assert record["schema_version"] == 1
-    assert all(set(check) >= check_fields for check in record["checks"])
     assert all(check["requirement"] and check["unit"] and check["remedy"] for check in record["checks"])
     assert set(record["retrieval"]["fr"]) == {"recall@1", "recall@5", "recall@10", "recall@100", "mrr@10", "ndcg@10"}
     assert recall["base"] == {"hits": 40, "n": 120, "value": pytest.approx(1 / 3)}
     assert recall["candidate"] == {"hits": 80, "n": 120, "value": pytest.approx(2 / 3)}
     assert recall["difference"] == pytest.approx(1 / 3)
-    assert set(recall["interval"]) == {"lower", "upper", "level"}
+    assert set(recall["interval"]) == {"lower", "upper", "level", "standard_error"}
+    assert set(record["baselines"]["fr"]) == {"BM25", "BM25 + base", "BM25 + candidate"}
+    assert set(record["latency"]) == {"machine", "corpora"}
+    assert len(record["flips"]["fr"]) == 40
 
 
-def test_every_input_is_recorded_with_its_digest(tmp_path: Path, run_cli: Run) -> None:
-    """Policy, catalogue, suites, corpus, gold set and every file of both stores are named with their SHA-256."""
-    run_cli("validation", *write_options(tmp_path, 40, 80))
-    inputs = read_record(tmp_path)["inputs"]
-    suites = {f"suite_{path.stem}" for path in (EXPECTATIONS / "suites").glob("*.json")}
-    corpus = {f"fr/{name}" for name in ("chunks", "questions", "qrels")}
-    stores = {
-        f"{role}/fr/{name}"
-        for role in ("base", "qlora")
-        for name in ("manifest", "embeddings", "questions", "database")
-    }
+def test_leaked_questions_are_not_evaluated(pair: CorpusRequest, tmp_path: Path, run_cli: Run) -> None:
+    """Training pairs that hold a gold question take away what the comparison could show."""
+    triplets = tmp_path / "triplets.jsonl"
+    triplets.write_text('{"anchor": "que faire : question 7", "positive": "P"}\n', encoding="utf-8")
+    result = compare(run_cli, pair, tmp_path / "reports", "--triplets", triplets)
+    record = read(tmp_path / "reports")
 
-    assert set(inputs) == {"policy", "checks"} | suites | corpus | stores
-    assert inputs["policy"]["path"] == "expectations/policy.yaml"
-    for name, entry in inputs.items():
-        content = (PROJECT_ROOT / entry["path"]).read_bytes()
-
-        assert entry["sha256"] == hashlib.sha256(content).hexdigest(), name
+    assert (result.code, record.decision) == (30, "NOT_EVALUATED")
+    assert record.reasons[0].startswith("TRN101 fr: ERROR, ")
+    assert "'Que faire, question 7 ?'" in record.reasons[0]
+    assert record.inputs["triplets"].path == triplets.as_posix()
 
 
 @pytest.mark.parametrize(
@@ -164,12 +554,15 @@ def test_every_input_is_recorded_with_its_digest(tmp_path: Path, run_cli: Run) -
         (["gate", "--base", "x"], "go together"),
         (["gate", "--base", "a", "--candidate", "b", "--chunks", "c", "--questions", "d"], "go together"),
         (["gate", "--qrels", "x"], "go together"),
+        (["gate", "--triplets", "x"], "go together"),
+        (["gate", "--as-of", "tomorrow"], "--as-of"),
         (["gate", "--colour", "red"], "--colour"),
         (["gate", "--output"], "--output"),
         (["gate", "extra"], "extra"),
         (["judge"], "judge"),
+        (["explain", "a", "b", "c"], "c"),
     ],
-    ids=["base only", "one missing", "qrels only", "unknown option", "no value", "unknown argument", "unknown command"],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_wrong_usage_is_exit_code_2(
     tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
@@ -190,7 +583,7 @@ def test_no_argument_shows_the_help(run_cli: Run) -> None:
     result = run_cli("validation")
 
     assert result.code == 2
-    assert "gate" in result.out + result.err
+    assert all(command in result.out + result.err for command in ("gate", "certify", "explain"))
 
 
 def test_help_names_every_exit_code(run_cli: Run) -> None:
@@ -202,122 +595,73 @@ def test_help_names_every_exit_code(run_cli: Run) -> None:
     assert "0 RELEASE, 20 KEEP, 30 NOT_EVALUATED, 40 HALT, 2 wrong usage" in said
 
 
-def replace_text(name: str, old: str, new: str) -> Callable[[Sample], tuple[Path, str]]:
-    """Return a sabotage of one file of a corpus that also says where the error is."""
-
-    def change(sample: Sample) -> tuple[Path, str]:
-        path: Path = getattr(sample, name)
-        text = path.read_text(encoding="utf-8")
-
-        assert old in text
-
-        path.write_text(text.replace(old, new, 1), encoding="utf-8")
-        return path, new
-
-    return change
-
-
-INPUTS = {
-    "chunks: other total": (replace_text("chunks", '"total": 6', '"total": 7'), "total says 7, but there are 6 chunks"),
-    "chunks: duplicate key": (replace_text("chunks", '"total": 6', '"total": 6, "total": 6'), 'duplicate key "total"'),
-    "chunks: not a number": (replace_text("chunks", '"tokens": 20', '"tokens": NaN'), "NaN"),
-    "chunks: boolean page": (replace_text("chunks", '"page": 1', '"page": true'), "chunks[0].page:"),
-    "chunks: duplicate id": (replace_text("chunks", "règles-001", "règles-000"), "chunks[1].id: duplicate"),
-    "questions: duplicate id": (replace_text("questions", '"q1"', '"q0"'), "_id: duplicate of line 1"),
-    "questions: no JSON": (replace_text("questions", '{"_id": "q1"', '"_id": "q1"'), ":2"),
-    "qrels: unknown chunk": (replace_text("qrels", "règles-002", "règles-999"), "règles-999"),
-    "qrels: unknown question": (replace_text("qrels", "q3\t", "q999\t"), "q999"),
-    "qrels: no header": (replace_text("qrels", "query-id\t", "query\t"), ":1"),
-}
-
-
-@pytest.mark.parametrize(("sabotage", "said"), INPUTS.values(), ids=INPUTS)
-def test_bad_input_is_one_line_and_exit_code_30(
-    tmp_path: Path, run_cli: Run, sabotage: Callable[[Sample], tuple[Path, str]], said: str
-) -> None:
-    """A malformed corpus or gold set is named by file and field; no decision is written, an old one is untouched."""
-    sample, base, candidate = write_pair(tmp_path, base_hits=2, candidate_hits=4, rows=6)
-    options = list_options(build_request(sample, base, candidate), tmp_path / "reports")
-    path, _ = sabotage(sample)
-    (tmp_path / "reports").mkdir()
-    (tmp_path / "reports" / "decision.json").write_text("old", encoding="utf-8")
-    result = run_cli("validation", *options)
-
-    assert (result.code, result.out) == (30, "")
-    assert len(result.err.splitlines()) == 1
-    assert result.err.startswith(f"error: {path}")
-    assert said in result.err
-    assert [(file.name, file.read_text("utf-8")) for file in (tmp_path / "reports").iterdir()] == [
-        ("decision.json", "old")
-    ]
-
-
-@pytest.mark.parametrize("option", ["chunks", "questions", "qrels"])
-def test_a_missing_file_is_named(tmp_path: Path, run_cli: Run, option: str) -> None:
-    """A path that leads nowhere gives one line and no folder for the report."""
-    sample, base, candidate = write_pair(tmp_path, base_hits=2, candidate_hits=4, rows=6)
-    path: Path = getattr(sample, option)
-    path.unlink()
-    result = run_cli("validation", *list_options(build_request(sample, base, candidate), tmp_path / "reports"))
-
-    assert result.code == 30
-    assert result.err == f"error: {path}: expected a file, but it does not exist; check the path\n"
-    assert not (tmp_path / "reports").exists()
-
-
-def test_a_report_that_cannot_be_written_is_exit_code_30(tmp_path: Path, run_cli: Run) -> None:
-    """Where the report's folder is a file the run ends with one line; a verdict that is not recorded is none."""
-    sample, base, candidate = write_pair(tmp_path, base_hits=2, candidate_hits=4, rows=6)
-    (tmp_path / "reports").write_text("a file", encoding="utf-8")
-    result = run_cli("validation", *list_options(build_request(sample, base, candidate), tmp_path / "reports"))
-
-    assert (result.code, result.out) == (30, "")
-    assert len(result.err.splitlines()) == 1
-    assert str(tmp_path / "reports") in result.err
-    assert (tmp_path / "reports").read_text(encoding="utf-8") == "a file"
-
-
-ENVIRONMENTS: dict[str, tuple[dict[str, str], list[str], bool]] = {
+ENVIRONMENTS: dict[str, tuple[dict[str, str], list[str], list[str]]] = {
     "one thread, ASCII terminal": (
         {
             "PYTHONHASHSEED": "1",
             "TZ": "Pacific/Kiritimati",
             "LC_ALL": "C",
             "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
             "PYTHONIOENCODING": "ascii",
         },
         [],
-        False,
+        [],
     ),
-    "two threads, optimised, elsewhere": (
-        {"PYTHONHASHSEED": "2", "TZ": "America/Adak", "LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "2", "COLUMNS": "40"},
+    "two threads, optimised, another day": (
+        {
+            "PYTHONHASHSEED": "2",
+            "TZ": "America/Adak",
+            "LC_ALL": "C.UTF-8",
+            "OMP_NUM_THREADS": "2",
+            "OPENBLAS_NUM_THREADS": "2",
+            "COLUMNS": "40",
+            "PYTHONDONTWRITEBYTECODE": "",  # or every library is compiled anew for `-O`
+        },
         ["-O"],
-        True,
+        ["--as-of", "2036-02-29"],
     ),
 }
 
 
-def test_the_same_evidence_gives_the_same_bytes_everywhere(tmp_path: Path, run_cli: Run) -> None:
-    """Hash seed, clock, locale, working folder, threads, `-O` and terminal change no byte of the decision."""
-    options = write_options(tmp_path, 40, 41)
-    here = run_cli("validation", *options)
-    expected = (tmp_path / "reports" / "decision.json").read_bytes()
+def test_the_same_evidence_gives_the_same_bytes_everywhere(
+    tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hash seed, clock, locale, working folder, threads, `-O`, terminal and a second run change no byte.
+
+    The latency is measured by the first run and kept by the others; every run names its files from where it stands.
+    """
+    first = tmp_path / "first"
+    write_pair(first, base_hits=40, candidate_hits=46)
+    write_policy(first)
+    monkeypatch.chdir(first)
+    arguments = [
+        "gate", "--base", "base", "--candidate", "qlora", "--chunks", "corpus/chunks.json", "--questions",
+        "corpus/questions.jsonl", "--qrels", "corpus/qrels.tsv", "--policy", "policy.yaml", "--output", "reports",
+    ]  # fmt: skip
+    codes = {"first": run_cli("validation", *arguments).code}
+    expected = (first / "reports" / "decision.json").read_bytes()
+    latency = (first / "reports" / "latency.json").read_bytes()
     runs = {}
-    for name, (environment, flags, elsewhere) in ENVIRONMENTS.items():
-        command = [sys.executable, *flags, "-m", "validation", *map(str, options[:-1]), str(tmp_path / name)]
+    for name, (environment, flags, further) in ENVIRONMENTS.items():
+        folder = shutil.copytree(first, tmp_path / name)
+        (folder / "reports" / "decision.json").unlink()
         runs[name] = subprocess.Popen(
-            command,
-            cwd=tmp_path if elsewhere else PROJECT_ROOT,
+            [sys.executable, *flags, "-m", "validation", *arguments, *further],
+            cwd=folder,
             env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT), **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
         )
+    codes["second"] = run_cli("validation", *arguments).code
     ended = {name: (run.communicate()[1], run.returncode) for name, run in runs.items()}
 
-    assert here.code == 20
-    assert ended == dict.fromkeys(ENVIRONMENTS, (b"", 20))
-    for name in ENVIRONMENTS:
-        assert (tmp_path / name / "decision.json").read_bytes() == expected, name
+    assert set(codes.values()) == {codes["first"]}
+    assert codes["first"] in {0, 20}
+    assert ended == dict.fromkeys(ENVIRONMENTS, (b"", codes["first"]))
+    for folder in (first, *(tmp_path / name for name in ENVIRONMENTS)):
+        assert (folder / "reports" / "latency.json").read_bytes() == latency, folder
+        assert (folder / "reports" / "decision.json").read_bytes() == expected, folder
 
 
 HOSTILE = "[/b] [red]x\x1b[2J :smile: \u202eabc"
@@ -334,22 +678,11 @@ def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path, run_cli: Run) -> N
     candidate = build_sample_store(sample, tmp_path / "second", model_id=f"{HOSTILE}2", hits=80, seed=2)
     edit_database(candidate, "UPDATE metadata SET value = value || 'x' WHERE key = 'model_id'")
     (base / f"notes{HOSTILE.replace('/', '')}").write_text("", encoding="utf-8")
-    result = run_cli("validation", *list_options(build_request(sample, base, candidate), tmp_path / "reports"))
+    result = compare(run_cli, build_request(sample, base, candidate), tmp_path / "reports", measured=False)
 
-    assert (result.code, result.err) == (30, "")
-    assert "\x1b" not in result.out
-    assert "\u202e" not in result.out
+    assert result.code == 30
+    assert not {"\x1b", "\u202e"} & set(result.out + result.err)
     assert "[red]x" in result.out
     assert ":smile:" in result.out
-
-
-def test_a_hostile_corpus_name_is_refused(tmp_path: Path, run_cli: Run) -> None:
-    """A corpus names files and titles, so a name that is markup or a terminal code is no name."""
-    sample, base, candidate = write_pair(tmp_path, base_hits=2, candidate_hits=4, rows=6)
-    text = sample.chunks.read_text(encoding="utf-8")
-    sample.chunks.write_text(text.replace('"corpus": "fr"', '"corpus": "[b]\\u001b"'), encoding="utf-8")
-    result = run_cli("validation", *list_options(build_request(sample, base, candidate), tmp_path / "reports"))
-
-    assert (result.code, result.out) == (30, "")
-    assert result.err.startswith(f"error: {sample.chunks}: corpus: ")
-    assert "\x1b" not in result.err
+    assert result.err.startswith("latency not measured: ")
+    assert result.err.count("\n") == 1

@@ -65,10 +65,11 @@ def gate(
     day = as_of.date() if as_of else datetime.now(UTC).date()
     try:
         record = decide_stores(stores, triplets, load_rulebook(policy), output, day)
+        path = write_record(record, output)
     except Exception as error:
         write_record(build_refusal(error, for_release=stores is None), output)
         raise
-    show_decision(record, str(write_record(record, output)))
+    show_decision(record, str(path))
     return record.exit_code
 
 

@@ -133,19 +133,22 @@ def lower_floor(case: ReleaseCase) -> ReleaseCase:
     path = case.folder / "policy.yaml"
     text = case.rulebook.digests["policy"][0].read_text(encoding="utf-8")
     path.write_text(re.sub(r"recall_floor: \S+", "recall_floor: 0.0", text), encoding="utf-8")
-    return replace(case, rulebook=load_rulebook(path))
+    return replace(case, rulebook=load_rulebook(path, case.rulebook.suites))
 
 
 def run_trial(sabotage: Sabotage, case: ReleaseCase, *, certified: bool) -> Trial:
-    """Spoil a release, let the whole gate judge it, and write down what had to come out and what did."""
+    """Spoil a release, let the whole gate judge it, and write down what had to come out and what did.
+
+    Waivers have no say here: they are about the candidate of the day, not about whether the gate sees a fault.
+    """
     with tempfile.TemporaryDirectory(dir=case.folder) as folder:
         narrowed = replace(
             case, folder=Path(folder), corpora=case.corpora[: sabotage.corpora], gold=case.gold[: sabotage.corpora]
         )
         spoilt = sabotage.spoil(narrowed)
-        rules = spoilt.rulebook.policy.release
-        rules = rules if certified else rules.model_copy(update={"certificate": None})
-        judgement = judge(spoilt.build_request(), spoilt.rulebook, rules, lambda _: None)
+        policy = spoilt.rulebook.policy.model_copy(update={"waivers": []})
+        rules = policy.release if certified else policy.release.model_copy(update={"certificate": None})
+        judgement = judge(spoilt.build_request(), replace(spoilt.rulebook, policy=policy), rules, lambda _: None)
     return Trial(
         id=sabotage.id,
         title=sabotage.title,

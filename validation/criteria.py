@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from validation.comparison import DEPTHS, PRIMARY
 from validation.outcomes import Check, Interval, Outcome
+from validation.statistics import compute_mean
 
 if TYPE_CHECKING:
     from validation.comparison import Comparison
@@ -31,7 +32,7 @@ def check_criterion(criterion: Criterion, comparison: Comparison, policy: Policy
         id=criterion.check,
         subject=comparison.corpus.name,
         outcome=Outcome.ERROR if too_few else outcome,
-        observed=float(comparison.subtract(criterion.metric).mean()),
+        observed=compute_mean(comparison.subtract(criterion.metric)),
         limit=float(limit),
         n=comparison.design.n,
         interval=interval,

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 Key = tuple[str, str]
+INTEGRITY = "INT"
 
 
 def complete_ledger(declared: Iterable[Key], executed: Sequence[Check]) -> list[Check]:
@@ -21,7 +22,8 @@ def complete_ledger(declared: Iterable[Key], executed: Sequence[Check]) -> list[
     declared = list(declared)
     counts = Counter(check.key for check in executed)
     by_key = {check.key: check for check in executed}
-    ledger = [_settle(key, counts[key], by_key) for key in declared]
+    causes = sorted(filter(_is_open_integrity, executed), key=lambda check: check.key)
+    ledger = [_settle(key, counts[key], by_key, causes) for key in declared]
     known = set(declared)
     ledger += [
         Check(check.id, check.subject, Outcome.ERROR, detail="reported without being declared")
@@ -31,10 +33,10 @@ def complete_ledger(declared: Iterable[Key], executed: Sequence[Check]) -> list[
     return ledger
 
 
-def _settle(key: Key, count: int, by_key: dict[Key, Check]) -> Check:
+def _settle(key: Key, count: int, by_key: dict[Key, Check], causes: list[Check]) -> Check:
     if count == 1:
         return by_key[key]
-    cause = next((check for check in by_key.values() if _stands_before(check, key)), None)
+    cause = next((check for check in causes if _concerns(check, key)), None)
     if count == 0 and cause is not None:
         return block(key, cause)
     told = "did not report" if count == 0 else f"reported {count} times"
@@ -47,11 +49,14 @@ def block(key: Key, cause: Check) -> Check:
     return Check(*key, Outcome.ERROR, detail=detail, blocked_by=cause.key)
 
 
-def _stands_before(check: Check, key: Key) -> bool:
-    """Whether an open integrity check concerns the subject of `key`: the store itself, a part of it, or its corpus."""
+def _is_open_integrity(check: Check) -> bool:
+    return check.id.startswith(INTEGRITY) and check.outcome is not Outcome.PASS
+
+
+def _concerns(check: Check, key: Key) -> bool:
+    """Whether a check of a store concerns the subject of `key`: the store itself, a part of it, or its corpus."""
     subject = key[1]
-    related = f"{subject}/".startswith(f"{check.subject}/") or check.subject.endswith(f"/{subject}")
-    return check.id.startswith("INT") and check.outcome is not Outcome.PASS and related
+    return f"{subject}/".startswith(f"{check.subject}/") or check.subject.endswith(f"/{subject}")
 
 
 def decide(ledger: Sequence[Check], *, protects_base: bool) -> Decision:
@@ -83,7 +88,8 @@ def _concerns_base(check: Check) -> bool:
 
 
 def _list_reasons(checks: Sequence[Check]) -> tuple[str, ...]:
+    """Return the reasons, the most serious first and, among equals, integrity, from which others may follow."""
     order = [Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.WAIVED]
     causes = [check for check in checks if check.blocked_by is None] or checks
-    ranked = sorted(causes, key=lambda check: order.index(check.outcome))
+    ranked = sorted(causes, key=lambda check: (order.index(check.outcome), not check.id.startswith(INTEGRITY)))
     return tuple(f"{check.id} {check.subject}: {check.outcome.value}, {check.detail}" for check in ranked)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from pipeline.documents import Strict
 from validation.explanation import Explanation
@@ -99,7 +99,12 @@ class CodeRecord(Strict):
 
 
 class Record(Strict):
-    """All of `decision.json`; `as_of` is the day on which waivers were looked at, where there are any."""
+    """All of `decision.json`; `as_of` is the day on which waivers were looked at, where there are any.
+
+    A number that is not finite, for which JSON has no word, is not turned into null: the document cannot be written.
+    """
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
 
     schema_version: Annotated[int, Field(ge=1, le=1)]
     policy: Literal["release", "comparison"]

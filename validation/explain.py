@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import InputError
 from validation.outcomes import Outcome
-from validation.render import describe_interval, describe_points, describe_value, get_remedy, quote
+from validation.render import describe_interval, describe_points, describe_value, get_remedy, make_table, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from rich.table import Table
 
     from validation.document import CheckRecord, FlipRecord, Record
     from validation.explanation import Explanation
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 SHOWN_QUESTIONS = 10
 SHOWN_FLIPS = 12
+SHOWN_EXCERPT = 160
 SMALLEST_P = 0.0001
 RETRIEVAL = "RET"
 
@@ -116,10 +118,9 @@ def _describe_loss(share: float) -> str:
 
 
 def _render_slices(corpus: str, slices: list[SliceResult]) -> Table:
-    title = f"Slices of {corpus} (hits in the top 5, difference in points)"
-    table = Table(title=quote(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for name in ("slice", "n", "hits", "difference", "bounds", "p of a loss", ""):
-        table.add_column(name, justify="left" if name in {"slice", ""} else "right")
+    table = make_table(f"Slices of {corpus} (hits in the top 5, change in points)")
+    for name in ("slice", "n", "hits", "change", "bounds", "p of loss", ""):
+        table.add_column(name, justify="left" if name in {"slice", ""} else "right", overflow="fold")
     for found in slices:
         said = "collapsed" if found.collapsed else "loses" if found.loses else ""
         table.add_row(
@@ -141,7 +142,7 @@ def _render_flips(corpus: str, flips: list[FlipRecord], *, whole: bool) -> Itera
     for flip in shown:
         yield _indent(f"{flip.direction}: {flip.text}  ({flip.question}; relevant: {', '.join(flip.relevant)})")
         for store, answer in (("base", flip.base), ("candidate", flip.candidate)):
-            excerpt = " ".join(answer.excerpt.split())
+            excerpt = shorten(answer.excerpt, SHOWN_EXCERPT, placeholder="…")
             text = f"{store} finds it at rank {answer.rank}; first comes {answer.returned}: {excerpt}"
             yield _indent(text, 4, style="dim")
     if len(shown) < len(flips):

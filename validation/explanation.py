@@ -11,7 +11,7 @@ import numpy as np
 from validation.comparison import DEPTHS
 from validation.criteria import find_limit, judge_interval
 from validation.outcomes import Outcome
-from validation.statistics import compute_mcnemar, compute_tolerated_loss, count_questions_needed
+from validation.statistics import compute_mcnemar, compute_mean, compute_tolerated_loss, count_questions_needed
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -64,7 +64,7 @@ def explain_criterion(criterion: Criterion, comparison: Comparison, flip_p: floa
         flip_p=flip_p,
         mcnemar_p=_compare_hits(comparison, metric) if metric in DEPTHS else None,
         questions_needed=count_questions_needed(
-            comparison.design.n, interval, float(difference.mean()) - float(limit), policy.statistics.power
+            comparison.design.n, interval, compute_mean(difference) - float(limit), policy.statistics.power
         )
         if outcome is Outcome.INCONCLUSIVE
         else None,

@@ -51,6 +51,11 @@ def quote(text: str, style: str = "") -> Text:
     return Text("".join(shown), style=style)
 
 
+def make_table(title: str) -> Table:
+    """Return an empty table that spends no columns on lines."""
+    return Table(title=quote(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
 def _render_verdict(record: Record) -> Panel:
     verdict, reasons = record.decision, record.reasons
     body = Text(EXPLANATIONS[verdict])
@@ -67,14 +72,14 @@ def _render_retrieval(corpus: str, record: Record) -> Table:
     metrics = record.retrieval[corpus]
     first = next(iter(metrics.values()))
     title = f"Retrieval on {corpus}, {first.base.n} questions (per cent, one-sided {first.interval.level:.0%} bounds)"
-    table = Table(title=quote(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = make_table(title)
     table.add_column("")
     for name in metrics:
         table.add_column(quote(name), justify="right")
     rows: dict[str, list[str]] = {
         "base": [_percent(metric.base.value) for metric in metrics.values()],
         "candidate": [_percent(metric.candidate.value) for metric in metrics.values()],
-        "hits": [_describe_hits(metric) for metric in metrics.values()],
+        "questions hit": [_describe_hits(metric) for metric in metrics.values()],
         "difference": [describe_points(metric.difference) for metric in metrics.values()],
         "lower bound": [describe_points(metric.interval.lower) for metric in metrics.values()],
         "upper bound": [describe_points(metric.interval.upper) for metric in metrics.values()],
@@ -105,8 +110,7 @@ def _describe_hits(metric: MetricRecord) -> str:
 
 
 def _render_checks(checks: list[CheckRecord]) -> Table:
-    title = "What decides, and everything that did not pass"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = make_table("What decides, and everything that did not pass")
     for name in ("check", "subject", "outcome", "observed", "limit", "what to do"):
         table.add_column(name)
     for check in checks:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pipeline.chunks import load_chunks
 from pipeline.documents import load_json
 from pipeline.errors import PipelineError, StoreError
 from pipeline.model_folder import TRAINING_FILE
 from pipeline.params import BUILD
 from pipeline.triplets import TRIPLETS
 from validation.certificate import CERTIFICATE, Certificate
-from validation.gate import GateRequest
+from validation.gate import GateRequest, load_corpus
 from validation.latency import LatencyEvidence, LatencyTarget, is_current, load_latency, measure_latency
 from validation.leakage import load_training
 from validation.stores import ROLES, CorpusRequest
@@ -69,17 +68,19 @@ def build_release_request(params: Params, as_of: date, evidence: Evidence) -> tu
 
     Raises:
         StoreError: nothing was built yet.
-        InputError: the training pairs, the candidate's record of its training or the certificate is malformed.
+        InputError: a corpus, a gold set, the training pairs, the candidate's record of its training or the certificate
+            is malformed.
     """
     corpora = list_release_corpora(params)
     require_built(corpora)
+    names = [load_corpus(corpus).name for corpus in corpora]
     record = BUILD / "models" / "qlora" / TRAINING_FILE
     certificate = evidence.folder / CERTIFICATE
     request = GateRequest(
         corpora=corpora,
-        latency=load_or_measure_latency(corpora, [corpus.name for corpus in params.corpora], evidence),
         training=load_training(TRIPLETS, record) if record.is_file() else None,
         certificate=load_json(certificate, Certificate) if certificate.is_file() else None,
+        latency=load_or_measure_latency(corpora, names, evidence),
         for_release=True,
         as_of=as_of,
     )
@@ -93,13 +94,13 @@ def build_foreign_request(
     """Gather two stores from elsewhere, their latency run and, where given, the candidate's training pairs.
 
     Raises:
-        InputError: the chunks or the training pairs are missing or malformed.
+        InputError: the corpus, the gold set or the training pairs are missing or malformed.
     """
-    name = load_chunks(corpus.chunks).corpus
+    name = load_corpus(corpus).name
     request = GateRequest(
         corpora=[corpus],
-        latency=load_or_measure_latency([corpus], [name], evidence),
         training=load_training(triplets, None) if triplets else None,
+        latency=load_or_measure_latency([corpus], [name], evidence),
         certificate=None,
         for_release=False,
         as_of=as_of,

@@ -17,6 +17,7 @@ from validation.comparison import (
 from validation.document import AnswerRecord, FlipRecord, MetricRecord, SideRecord
 from validation.explanation import Explanation, explain_criterion
 from validation.gate import list_criteria
+from validation.statistics import compute_mean
 
 if TYPE_CHECKING:
     from pipeline.retrieval import Ranking
@@ -51,7 +52,7 @@ def describe_comparison(found: CorpusFindings, policy: Policy, rules: Rules) -> 
     return RetrievalDescription(
         metrics={name: _describe_metric(comparison, name, flip_p[name]) for name in comparison.intervals},
         baselines={
-            system: {name: float(values.mean()) for name, values in answers.metrics.items()}
+            system: {name: compute_mean(values) for name, values in answers.metrics.items()}
             for system, answers in baselines.items()
         },
         slices=slices,
@@ -79,7 +80,7 @@ def _describe_metric(comparison: Comparison, name: str, flip_p: float) -> Metric
     return MetricRecord(
         base=_describe_side(name, comparison.base),
         candidate=_describe_side(name, comparison.candidate),
-        difference=float(comparison.subtract(name).mean()),
+        difference=compute_mean(comparison.subtract(name)),
         interval=comparison.intervals[name],
         flip_p=flip_p,
     )
@@ -88,7 +89,7 @@ def _describe_metric(comparison: Comparison, name: str, flip_p: float) -> Metric
 def _describe_side(name: str, answers: Answers) -> SideRecord:
     values = answers.metrics[name]
     hits = answers.ranks.count_hits(DEPTHS[name]) if name in DEPTHS else None
-    return SideRecord(n=len(values), value=float(values.mean()), hits=hits)
+    return SideRecord(n=len(values), value=compute_mean(values), hits=hits)
 
 
 def _describe_flip(

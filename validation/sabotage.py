@@ -40,10 +40,22 @@ class Sabotage:
 
 def list_sabotages(primary: str, secondary: str | None) -> list[Sabotage]:
     """Return every sabotage that needs no certificate; `secondary` names the corpus that may be unlearnt."""
-    keep, refuse, fail, error = Verdict.KEEP, Verdict.NOT_EVALUATED, Outcome.FAIL, Outcome.ERROR
+    found = [*_list_broken_stores(primary), *_list_false_evidence(primary), *_list_bad_answers(primary)]
+    if secondary is not None:
+        found.append(
+            Sabotage("corpus-unlearnt", "the other corpus is unlearnt", Verdict.KEEP,
+                     (("RET306", secondary, Outcome.FAIL),),
+                     change_array("questions", injectors.permute, corpus=1), RETRIEVAL, corpora=2)
+        )  # fmt: skip
+    return found
+
+
+def _list_broken_stores(primary: str) -> list[Sabotage]:
+    """Return stores whose bytes are those of their manifest, with content that no store may have."""
+    keep, fail = Verdict.KEEP, Outcome.FAIL
     store, passages, questions = f"qlora/{primary}", f"qlora/{primary}/passages", f"qlora/{primary}/questions"
     floor = ("RET307", primary, fail)
-    found = [
+    return [
         Sabotage("wrong-dimension", "vectors have 512 dimensions", keep, (("VEC102", passages, fail),),
                  change_passages(lambda rows: normalise(rows[:, :512]))),
         Sabotage("not-a-number", "one vector holds NaN", keep, (("VEC105", passages, fail),),
@@ -70,6 +82,13 @@ def list_sabotages(primary: str, secondary: str | None) -> list[Sabotage]:
                  change_database("UPDATE chunks SET text = text || ' (sic)' WHERE rowid = 3")),
         Sabotage("count-untrue", "the database tells another number of chunks", keep, (("STO207", store, fail),),
                  change_database("UPDATE metadata SET value = '1' WHERE key = 'total_chunks'")),
+    ]  # fmt: skip
+
+
+def _list_false_evidence(primary: str) -> list[Sabotage]:
+    """Return releases of which something is missing, altered, or says what is not so."""
+    refuse, error, store = Verdict.NOT_EVALUATED, Outcome.ERROR, f"qlora/{primary}"
+    return [
         Sabotage("bit-flipped", "one bit of the vectors changed after the manifest was written", refuse,
                  (("INT101", store, error),), spoil_store(lambda path: flip_bit(path, "embeddings"))),
         Sabotage("other-chunks", "the store was made from other chunks", refuse, (("INT102", store, error),),
@@ -88,8 +107,17 @@ def list_sabotages(primary: str, secondary: str | None) -> list[Sabotage]:
                  (("CHK103", primary, error),), injectors.drop_expectation),
         Sabotage("leaked-questions", "gold questions are among the training questions", refuse,
                  (("TRN101", primary, error),), injectors.leak_questions),
-        Sabotage("shuffled-questions", "every question got another one's vector", keep, (floor,),
-                 change_array("questions", injectors.permute), RETRIEVAL),
+        Sabotage("latency-of-others", "the latency was measured on other stores", refuse,
+                 (("LAT401", primary, error), ("LAT402", primary, error)), injectors.keep_latency),
+    ]  # fmt: skip
+
+
+def _list_bad_answers(primary: str) -> list[Sabotage]:
+    """Return sound stores that answer worse than the base, or later."""
+    keep, fail = Verdict.KEEP, Outcome.FAIL
+    return [
+        Sabotage("shuffled-questions", "every question got another one's vector", keep,
+                 (("RET307", primary, fail),), change_array("questions", injectors.permute), RETRIEVAL),
         Sabotage("first-place-lost", "the right passage always comes second", keep, (("RET302", primary, fail),),
                  injectors.put_second, ("RET304", "RET305", "RET308")),
         Sabotage("slice-collapsed", "nothing is found any more in one slice", keep, (("RET309", primary, fail),),
@@ -98,12 +126,4 @@ def list_sabotages(primary: str, secondary: str | None) -> list[Sabotage]:
                  (("RET301", primary, Outcome.INCONCLUSIVE),), injectors.whisper),
         Sabotage("twice-as-slow", "the candidate takes twice the time", keep,
                  (("LAT401", primary, fail), ("LAT402", primary, fail)), injectors.slow_down),
-        Sabotage("latency-of-others", "the latency was measured on other stores", refuse,
-                 (("LAT401", primary, error), ("LAT402", primary, error)), injectors.keep_latency),
     ]  # fmt: skip
-    if secondary is not None:
-        found.append(
-            Sabotage("corpus-unlearnt", "the other corpus is unlearnt", keep, (("RET306", secondary, fail),),
-                     change_array("questions", injectors.permute, corpus=1), RETRIEVAL, corpora=2)
-        )  # fmt: skip
-    return found

@@ -9,7 +9,7 @@ import numpy as np
 
 from validation.comparison import DEPTHS, PRIMARY
 from validation.outcomes import Check, Interval, Outcome
-from validation.statistics import adjust_holm
+from validation.statistics import adjust_holm, compute_mean
 
 if TYPE_CHECKING:
     from validation.comparison import Comparison
@@ -58,7 +58,7 @@ def judge_slices(comparison: Comparison, policy: Policy) -> list[SliceResult]:
                 n=len(found.places),
                 base_hits=hits[0],
                 candidate_hits=hits[1],
-                difference=float(values.mean()),
+                difference=compute_mean(values),
                 interval=found.bootstrap.compute_intervals([values])[0] if found.bootstrap else None,
                 loss_p=loss_p,
                 loses=loss_p is not None and loss_p <= 1 - policy.statistics.level,

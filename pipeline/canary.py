@@ -1,0 +1,94 @@
+"""`python -m pipeline.canary`: embed a seeded sample of each store's rows anew, as evidence of which model made it."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+from pydantic import Field
+
+from pipeline.chunks import load_chunks
+from pipeline.commandline import run_command
+from pipeline.documents import Strict
+from pipeline.encoder import ModelIdentity, load_encoder
+from pipeline.files import compute_sha256, write_json
+from pipeline.gold import load_questions
+from pipeline.params import BUILD, CandidateName, load_params
+from pipeline.vectors import DIMENSION, DTYPE, Matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SAMPLE_ROWS = 16
+
+
+class Sample(Strict):
+    """Rows of a matrix, embedded anew; each vector is the base64 of 768 little-endian float32 values."""
+
+    rows: list[Annotated[int, Field(ge=0)]]
+    vectors: list[str]
+
+    def decode(self) -> Matrix:
+        """Return the vectors, float32 `(rows, 768)`. Raises ValueError when they are no such values."""
+        content = b"".join(base64.b64decode(vector, validate=True) for vector in self.vectors)
+        return np.frombuffer(content, dtype=DTYPE).reshape(len(self.rows), DIMENSION)
+
+
+class CorpusCanary(Strict):
+    """The samples of one corpus, and the texts that they were embedded from."""
+
+    chunks_sha256: str
+    questions_sha256: str
+    passages: Sample
+    questions: Sample
+
+
+class Canary(Strict):
+    """All of a candidate's canary file."""
+
+    schema_version: Annotated[int, Field(ge=1, le=1)]
+    model: ModelIdentity
+    corpora: dict[str, CorpusCanary]
+
+
+def draw_rows(text_sha256: str, total: int) -> list[int]:
+    """Return which rows of a text file are embedded anew: 16 or, of fewer, all; drawn by its digest, ascending."""
+    draw = np.random.default_rng(int(text_sha256, 16))
+    return sorted(draw.choice(total, size=min(SAMPLE_ROWS, total), replace=False).tolist())
+
+
+def embed_canary(
+    candidate: Annotated[CandidateName, typer.Option(help="Whose built model embeds the sample.")],
+    output: Annotated[Path, typer.Option(help="Where the canary file goes.")],
+) -> None:
+    """Embed a sample of every corpus's passages and questions by the candidate's model, in a run of its own.
+
+    The gate holds the store's rows against it: a right label on another model's vectors, or a prompt that was dropped,
+    shows there.
+    """
+    corpora: dict[str, CorpusCanary] = {}
+    encoder = load_encoder(str(BUILD / "models" / candidate))
+    for corpus in load_params().corpora:
+        chunks, questions = load_chunks(corpus.chunks).chunks, load_questions(corpus.questions)
+        digests = compute_sha256(corpus.chunks), compute_sha256(corpus.questions)
+        places, asked = draw_rows(digests[0], len(chunks)), draw_rows(digests[1], len(questions))
+        corpora[corpus.name] = CorpusCanary(
+            chunks_sha256=digests[0],
+            questions_sha256=digests[1],
+            passages=_describe(places, encoder.encode_documents([chunks[place] for place in places])),
+            questions=_describe(asked, encoder.encode_questions([questions[place].text for place in asked])),
+        )
+    write_json(output, Canary(schema_version=1, model=encoder.identity, corpora=corpora).model_dump())
+    typer.echo(f"{output}: {encoder.identity.model_id}, {len(corpora)} corpora")
+
+
+def _describe(rows: Sequence[int], vectors: Matrix) -> Sample:
+    content = [base64.b64encode(vector.astype(DTYPE).tobytes()).decode("ascii") for vector in vectors]
+    return Sample(rows=list(rows), vectors=content)
+
+
+if __name__ == "__main__":
+    run_command(embed_canary)

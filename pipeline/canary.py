@@ -78,14 +78,15 @@ def embed_canary(
         corpora[corpus.name] = CorpusCanary(
             chunks_sha256=digests[0],
             questions_sha256=digests[1],
-            passages=_describe(places, encoder.encode_documents([chunks[place] for place in places])),
-            questions=_describe(asked, encoder.encode_questions([questions[place].text for place in asked])),
+            passages=describe_sample(places, encoder.encode_documents([chunks[place] for place in places])),
+            questions=describe_sample(asked, encoder.encode_questions([questions[place].text for place in asked])),
         )
     write_json(output, Canary(schema_version=1, model=encoder.identity, corpora=corpora).model_dump())
     typer.echo(f"{output}: {encoder.identity.model_id}, {len(corpora)} corpora")
 
 
-def _describe(rows: Sequence[int], vectors: Matrix) -> Sample:
+def describe_sample(rows: Sequence[int], vectors: Matrix) -> Sample:
+    """Return rows with their vectors, float32 `(rows, 768)`."""
     content = [base64.b64encode(vector.astype(DTYPE).tobytes()).decode("ascii") for vector in vectors]
     return Sample(rows=list(rows), vectors=content)
 

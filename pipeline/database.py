@@ -42,7 +42,10 @@ _REBUILD = "export the database again with `python -m pipeline.export_sdk`"
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """One row of `chunks` as it lies in the database; values keep whatever type SQLite holds."""
+    """One row of `chunks` as it lies in the database; values keep whatever type SQLite holds.
+
+    `number` is SQLite's row id, by which the full-text index names the row: its place, from 1.
+    """
 
     id: object
     text: object
@@ -51,6 +54,7 @@ class StoredRow:
     tokens: object
     metadata: object
     embedding: object
+    number: int
 
 
 def export_database(path: Path, chunks: list[Chunk], matrix: Matrix, model_id: str) -> None:
@@ -211,7 +215,7 @@ def load_metadata(connection: sqlite3.Connection) -> dict[str, str]:
 
 def load_rows(connection: sqlite3.Connection) -> list[StoredRow]:
     """Return every row of `chunks` in stored order, without interpretation."""
-    statement = "SELECT id, text, source, page, tokens, metadata, embedding FROM chunks ORDER BY rowid"
+    statement = "SELECT id, text, source, page, tokens, metadata, embedding, rowid FROM chunks ORDER BY rowid"
     return [StoredRow(*row) for row in connection.execute(statement)]
 
 

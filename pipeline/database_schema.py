@@ -8,6 +8,8 @@ import sqlite3
 # What SQLite's header says of a store's database: "EMBS", and the version of the schema above.
 APPLICATION_ID = int.from_bytes(b"EMBS", "big")
 USER_VERSION = 2
+# Metadata key under which changes of a label stay on record.
+RELABEL_KEY = "relabelled"
 
 SCHEMA = """
 CREATE TABLE metadata(key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -38,7 +40,7 @@ def find_structure_fault(connection: sqlite3.Connection) -> str | None:
         return f"{kind} {name} is not as an export makes it"
     damage = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
     if damage != "ok":
-        return f"integrity_check: {damage}"
+        return f"integrity_check: {' '.join(damage.split())}"
     orphan = connection.execute("PRAGMA foreign_key_check").fetchone()
     return f"foreign_key_check: {orphan}" if orphan else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 from datetime import date
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 SHOWN_INPUT = 60
 MAX_BYTES = 1 << 30
 MAX_DEPTH = 64
+MAX_VALUES = 100_000
+
+# What ruamel.yaml and its constructors raise on junk, a reused anchor being a warning.
+_YAML_FAULTS = (YAMLError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError, Warning)
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -65,11 +70,26 @@ def load_tsv(path: Path, header: tuple[str, ...]) -> list[tuple[str, ...]]:
 
 def load_yaml(path: Path, record: type[Record]) -> Record:
     """Read one YAML 1.2 document as a validated record. Raises `InputError` like `load_json`."""
+    text = read_text(path)
     try:
-        document = YAML(typ="safe", pure=True).load(read_text(path))
-    except (YAMLError, ValueError, RecursionError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            document = YAML(typ="safe", pure=True).load(text)
+    except _YAML_FAULTS as error:
         raise InputError(path, f"not valid YAML: {error}", "mend the file") from error
+    if not _is_small(document):
+        raise InputError(path, f"expected at most {MAX_VALUES} values, aliases counted out", "repeat less")
     return _validate_text(str(path), _dump(path, document), record)
+
+
+def _is_small(document: object) -> bool:
+    """Return whether a document has no more values than it may; an alias of an alias makes billions of a few lines."""
+    waiting, count = [document], 0
+    while waiting and count <= MAX_VALUES:
+        value = waiting.pop()
+        count += 1
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return count <= MAX_VALUES
 
 
 def _dump(path: Path, document: object) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # Of Linux's <fcntl.h>.
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_FAULTS = {errno.ELOOP: "is a symbolic link", errno.ENOENT: "does not exist", errno.EISDIR: "is a folder"}
 
 
 def compute_sha256(path: Path) -> str:
@@ -46,21 +47,26 @@ def open_verified(path: Path, size: int, sha256: str) -> Iterator[BinaryIO]:
         InputError: there is no such file, it is a link or has a second name, or size or SHA-256 differ.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        stream = open(path, "rb", opener=_open_own)  # noqa: SIM115 - Path.open takes no opener
     except OSError as error:
-        found = "is a symbolic link" if error.errno == errno.ELOOP else error.strerror or str(error)
+        found = _FAULTS.get(error.errno or 0) or f"cannot be opened ({error.strerror or error})"
         raise InputError(path, f"expected a file of its own, but it {found}", "copy the file itself here") from error
-    with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(descriptor)
+    with stream:
+        status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             found = f"has {status.st_nlink} names" if stat.S_ISREG(status.st_mode) else "is no regular file"
             raise InputError(path, f"expected a file of its own, but it {found}", "copy the file itself here")
         if status.st_size != size:
             raise InputError(path, f"expected {size} bytes, got {status.st_size}", "restore or rebuild it")
         if hashlib.file_digest(stream, "sha256").hexdigest() != sha256:
-            raise InputError(path, "SHA-256 differs from what is expected", "restore or rebuild it")
+            raise InputError(path, "SHA-256 differs from the one on record", "restore or rebuild it")
         stream.seek(0)
         yield stream
+
+
+def _open_own(name: str, flags: int) -> int:
+    """Open without following a link, and without waiting for the other end of a pipe."""
+    return os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def require_file(path: Path) -> None:

@@ -10,9 +10,8 @@ import typer
 
 from pipeline.commandline import run_command
 from pipeline.database import load_metadata, open_database, open_for_change
+from pipeline.database_schema import RELABEL_KEY
 from pipeline.errors import StoreError
-
-RELABEL_KEY = "relabelled"
 
 
 def update(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import mmap
+import os
 import tokenize
 import warnings
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from pipeline.files import replace_file, require_file
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
 Matrix = npt.NDArray[np.float32]
 
@@ -25,6 +29,7 @@ MAX_HEADER_BYTES = 10_000
 MATRIX_RANK = 2
 
 _MAGIC = b"\x93NUMPY"
+_VERSIONS = {(1, 0), (2, 0), (3, 0)}
 # NumPy evaluates the header as a Python literal, so junk there fails in any of these ways.
 _HEADER_FAULTS = (
     ValueError,
@@ -62,31 +67,56 @@ def load_header(path: Path) -> VectorHeader:
     """
     require_file(path)
     with path.open("rb") as stream:
-        if stream.read(len(_MAGIC)) != _MAGIC:
-            raise InputError(path, "expected a NumPy .npy file, got other bytes (a pointer or archive?)", _REBUILD)
-        stream.seek(0)
-        try:
-            version = np.lib.format.read_magic(stream)
-            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            with warnings.catch_warnings():
-                warnings.simplefilter("error")
-                shape, fortran_order, dtype = read(stream, max_header_size=MAX_HEADER_BYTES)
-        except _HEADER_FAULTS as error:
-            raise InputError(path, f"unreadable .npy header: {error}", _REBUILD) from error
-        offset = stream.tell()
+        return read_header(stream, path)
+
+
+def read_header(stream: BinaryIO, path: Path) -> VectorHeader:
+    """Read the header of an open `.npy` file; `path` is what errors name. Raises `InputError` like `load_header`."""
+    if stream.read(len(_MAGIC)) != _MAGIC:
+        raise InputError(path, "expected a NumPy .npy file, got other bytes (a pointer or archive?)", _REBUILD)
+    stream.seek(0)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            shape, fortran_order, dtype = read(stream, max_header_size=MAX_HEADER_BYTES)
+    except _HEADER_FAULTS as error:
+        raise InputError(path, f"unreadable .npy header: {error}", _REBUILD) from error
+    if version not in _VERSIONS:
+        raise InputError(path, f"expected .npy version 1.0, 2.0 or 3.0, got {version[0]}.{version[1]}", _REBUILD)
     if dtype.hasobject:
         raise InputError(path, "holds pickled objects, which are never loaded", _REBUILD)
-    header = VectorHeader(shape, dtype.str, fortran_order, offset)
-    _check_size(path, header, dtype.itemsize)
-    return header
-
-
-def _check_size(path: Path, header: VectorHeader, itemsize: int) -> None:
-    expected = header.offset + itemsize * int(np.prod(header.shape, dtype=object))
-    found = path.stat().st_size
+    if not _can_exist(shape, dtype.itemsize):
+        raise InputError(path, f"no array has shape {shape} of {dtype.itemsize} bytes each", _REBUILD)
+    header = VectorHeader(tuple(map(int, shape)), dtype.str, fortran_order, stream.tell())
+    expected = header.offset + dtype.itemsize * int(np.prod(header.shape, dtype=object))
+    found = os.fstat(stream.fileno()).st_size
     if found != expected:
         what = "truncated" if found < expected else "longer than its header says"
         raise InputError(path, f"{what}: expected {expected} bytes for {header.shape}, got {found}", _REBUILD)
+    return header
+
+
+def _can_exist(shape: tuple[int, ...], item_bytes: int) -> bool:
+    """Return whether NumPy can make an array of a shape at all, were there memory for it."""
+    sizes = [size for size in shape if size]
+    return min(shape, default=0) >= 0 < item_bytes and math.prod(sizes) * item_bytes <= np.iinfo(np.intp).max
+
+
+def map_array(stream: BinaryIO, path: Path) -> tuple[VectorHeader, npt.NDArray[np.generic]]:
+    """Return header and values of an open `.npy` file, of any type and shape, read from the file as they are used.
+
+    Raises:
+        InputError: like `load_header`.
+    """
+    header = read_header(stream, path)
+    dtype = np.dtype(header.dtype)
+    if not header.shape or 0 in header.shape:
+        return header, np.zeros(header.shape, dtype=dtype)
+    content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    values = np.frombuffer(content, dtype, offset=header.offset)
+    return header, values.reshape(header.shape, order="F" if header.fortran_order else "C")
 
 
 def find_header_fault(header: VectorHeader, rows: int | None) -> str | None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import PipelineError
 from pipeline.files import compute_sha256, write_json
 from pipeline.model_folder import TRAINING_FILE
+from pipeline.store import load_manifest
 from tests.conftest import Sample, build_sample_store, write_sample
+from validation.evidence import open_files
 from validation.gate import load_corpus
 from validation.policy import EXPECTATIONS
 from validation.spoiling import (
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILES", "ROLES", "ROWS", "build_request", "copy_blobs", "edit_database", "edit_manifest", "enter_project",
-    "flip_bit", "get_path", "list_options", "load_array", "load_sample", "name_model", "replace_array",
+    "find_altered_file", "flip_bit", "get_path", "list_options", "load_array", "load_sample", "name_model", "replace_array",
     "replace_passages", "sign", "write_pair", "write_policy",
 ]  # fmt: skip
 
@@ -67,6 +70,15 @@ def build_request(sample: Sample, base: Path, candidate: Path, *, total: int | N
 def load_sample(sample: Sample) -> CorpusEvidence:
     """Load a small corpus as the gate does."""
     return load_corpus(build_request(sample, sample.chunks, sample.chunks))
+
+
+def find_altered_file(store: Path) -> str | None:
+    """Return what a store holds beside or instead of what its manifest lists, or None."""
+    try:
+        with open_files(store, load_manifest(store)):
+            return None
+    except PipelineError as error:
+        return str(error)
 
 
 def name_model(store: Path) -> None:

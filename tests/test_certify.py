@@ -37,6 +37,7 @@ from validation.certify import build_case, certify_gate, find_old_fault, list_fi
 from validation.gate import GateRequest, load_corpus
 from validation.outcomes import Check, Outcome, Verdict
 from validation.policy import Rulebook, load_rulebook
+from validation.release_case import build_canaries
 from validation.sabotage import list_sabotages
 
 if TYPE_CHECKING:
@@ -331,7 +332,8 @@ def test_findings_are_causes(project: Path, rulebook: Rulebook) -> None:
     """What another check blocked is no finding; everything else that did not pass is, with its outcome."""
     requests = list_requests(project)[:1]
     requests[0].stores["qlora"] = requests[0].stores["base"]
-    request = GateRequest(requests, build_latency(requests), build_training(project), None, for_release=True, as_of=DAY)
+    latency, training = build_latency(requests), build_training(project)
+    request = GateRequest(requests, latency, training, None, build_canaries(requests), for_release=True, as_of=DAY)
     judgement = judge_release(request, rulebook)
     found = {(each.check, each.subject): each.outcome for each in list_findings(judgement)}
 

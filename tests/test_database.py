@@ -155,6 +155,7 @@ def test_rows_are_the_chunks_in_their_order(tmp_path: Path, chunks: list[Chunk])
             {"chunk_type": "text", "corpus": "fr", "parent_id": "règles-s7", "section": "bye 39"}, ensure_ascii=False
         ),
         embedding=MATRIX[0].astype("<f4").tobytes(),
+        number=1,
     )
 
 

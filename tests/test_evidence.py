@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import shutil
+import sqlite3
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
-from pipeline.store import MANIFEST
+from pipeline.files import compute_sha256
+from pipeline.store import MANIFEST, load_manifest
 from tests.conftest import Sample, build_sample_store, write_sample
 from tests.stores import FILES, edit_database, edit_manifest, get_path, load_sample, sign
-from validation.evidence import StoreEvidence, collect_store
+from validation.evidence import StoreEvidence, collect_store, open_files
 from validation.outcomes import Check, Outcome
 
 if TYPE_CHECKING:
@@ -40,14 +45,17 @@ def store(tmp_path: Path, small: Sample) -> Path:
     return build_sample_store(small, tmp_path / "store", model_id="base-model", hits=6)
 
 
-def refuse(store: Path, small: Sample) -> Check:
-    """Return the one check of a store that must not be trusted."""
+def refuse(store: Path, small: Sample, *, by: str = "INT101") -> Check:
+    """Return the one check that does not pass of a store that must not be trusted; nothing is looked at after it."""
     evidence, checks = collect_store("qlora", store, load_sample(small))
+    before = ["INT101", "INT102", "INT103"] if by == "INT106" else []
 
     assert evidence is None
-    assert [(check.id, check.subject, check.outcome) for check in checks] == [("INT101", "qlora/fr", Outcome.ERROR)]
+    assert [(check.id, check.outcome) for check in checks[:-1]] == [(check, Outcome.PASS) for check in before]
+    assert (checks[-1].id, checks[-1].outcome) == (by, Outcome.ERROR)
+    assert {check.subject for check in checks} == {"qlora/fr"}
 
-    return checks[0]
+    return checks[-1]
 
 
 def flip_bit(path: Path) -> None:
@@ -70,6 +78,19 @@ def make_folder(path: Path) -> None:
     path.mkdir()
 
 
+def link_name(path: Path) -> None:
+    """Put a symbolic link to the very same bytes in the place of a file."""
+    moved = path.parent.parent / f"moved-{path.name}"
+    path.rename(moved)
+    path.symlink_to(moved)
+
+
+def make_pipe(path: Path) -> None:
+    """Put a pipe, at whose other end there is nobody, in the place of a file."""
+    path.unlink()
+    os.mkfifo(path)
+
+
 BYTES: dict[str, Sabotage] = {
     "cut by a byte": lambda path: path.write_bytes(path.read_bytes()[:-1]),
     "cut by a row": lambda path: path.write_bytes(path.read_bytes()[:-3072]),
@@ -79,6 +100,10 @@ BYTES: dict[str, Sabotage] = {
     "emptied": lambda path: path.write_bytes(b""),
     "removed": lambda path: path.unlink(),
     "a folder": make_folder,
+    "a pipe": make_pipe,
+    "a symbolic link": link_name,
+    "a second name": lambda path: os.link(path, path.parent.parent / "second"),
+    "a symbolic link to nothing": lambda path: path.rename(path.parent.parent / "gone") and path.symlink_to("gone"),
 }
 
 
@@ -106,7 +131,7 @@ def test_files_of_another_store_are_not_trusted(tmp_path: Path, store: Path, sma
     other = build_sample_store(small, tmp_path / "other", model_id="base-model", hits=6, seed=9)
     shutil.copyfile(get_path(other, "embeddings"), get_path(store, "embeddings"))
 
-    assert refuse(store, small).detail == "embeddings_mode_b_fr.npy: SHA-256 differs from the manifest"
+    assert refuse(store, small).detail == "embeddings_mode_b_fr.npy: SHA-256 differs from the one on record"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +142,7 @@ def test_a_file_beside_the_manifest_s_is_not_trusted(store: Path, small: Sample,
     before = get_path(store, "database").read_bytes()
     (store / name).write_bytes(b"")
 
-    assert refuse(store, small).detail == f"{name} is not in the manifest"
+    assert refuse(store, small).detail == f"{name}: is not in the manifest"
     assert get_path(store, "database").read_bytes() == before
 
 
@@ -211,6 +236,12 @@ def write_archive(path: Path) -> None:
         np.savez(stream, matrix=np.zeros(3))
 
 
+def fill_pages(path: Path) -> None:
+    """Overwrite every page of a database but the first with junk."""
+    content = path.read_bytes()
+    path.write_bytes(content[:4096] + b"\xaa" * (len(content) - 4096))
+
+
 UNREADABLE: dict[str, tuple[Part, Sabotage, str]] = {
     "archive": ("embeddings", write_archive, "expected a NumPy .npy file"),
     "pointer": ("questions", lambda path: path.write_text("version https://git-lfs\n"), "expected a NumPy .npy file"),
@@ -223,7 +254,8 @@ UNREADABLE: dict[str, tuple[Part, Sabotage, str]] = {
     "empty database": ("database", BYTES["emptied"], "expected a SQLite database"),
     "database cut": ("database", lambda path: path.write_bytes(path.read_bytes()[:-4096]), "bytes by its header"),
     "junk after the database": ("database", BYTES["a byte more"], "bytes by its header"),
-    "table damaged": ("database", lambda path: path.write_bytes(path.read_bytes()[:4096] * 2), "database"),
+    "page twice": ("database", lambda path: path.write_bytes(path.read_bytes()[:4096] * 2), "bytes by its header"),
+    "pages of junk": ("database", fill_pages, "integrity_check: *** in database main *** Page"),
 }
 
 
@@ -235,7 +267,7 @@ def test_a_signed_file_that_cannot_be_read_is_not_trusted(
     path = get_path(store, role)
     sabotage(path)
     sign(store)
-    detail = refuse(store, small).detail or ""
+    detail = refuse(store, small, by="INT106" if role == "database" else "INT101").detail or ""
 
     assert path.name in detail
     assert said in detail
@@ -246,7 +278,109 @@ def test_a_database_without_a_table_is_not_trusted(store: Path, small: Sample, t
     """A SQLite file that is no store database is an ERROR that names the table it lacks."""
     edit_database(store, f"DROP TABLE {table}")
 
-    assert f"no table {table}" in (refuse(store, small).detail or "")
+    assert f"no table {table}" in (refuse(store, small, by="INT106").detail or "")
+
+
+def set_header(offset: int, content: bytes) -> Sabotage:
+    """Return a change of a few bytes of a database's header."""
+
+    def change(path: Path) -> None:
+        whole = bytearray(path.read_bytes())
+        whole[offset : offset + len(content)] = content
+        path.write_bytes(whole)
+
+    return change
+
+
+def execute(statement: str) -> Sabotage:
+    """Return a change of a database by statements."""
+
+    def change(path: Path) -> None:
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.executescript(statement)
+
+    return change
+
+
+def drop_from_index(path: Path) -> None:
+    """Let an index lack a row of its table, as a write that was lost would."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name LIKE '%autoindex_chunks_1'"
+        ).fetchone()
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    start = (page - 1) * size
+    count = int.from_bytes(path.read_bytes()[start + 3 : start + 5], "big")
+    set_header(start + 3, (count - 1).to_bytes(2, "big"))(path)
+
+
+UNSOUND: dict[str, tuple[Sabotage, str]] = {
+    "view": (execute("CREATE VIEW more AS SELECT * FROM chunks"), "view more is not as an export makes it"),
+    "trigger": (
+        execute("CREATE TRIGGER late AFTER UPDATE ON chunks BEGIN DELETE FROM metadata; END"),
+        "trigger late is not as an export makes it",
+    ),
+    "index": (execute("CREATE INDEX pages ON chunks(page)"), "index pages is not as an export makes it"),
+    "table": (execute("CREATE TABLE notes(text TEXT)"), "table notes is not as an export makes it"),
+    "column": (execute("ALTER TABLE chunks ADD COLUMN note TEXT"), "table chunks is not as an export makes it"),
+    "constraint gone": (
+        execute(
+            "CREATE TABLE other(key TEXT PRIMARY KEY, value TEXT);"
+            "INSERT INTO other SELECT * FROM metadata; DROP TABLE metadata; ALTER TABLE other RENAME TO metadata"
+        ),
+        "table metadata is not as an export makes it",
+    ),
+    "other version": (execute("PRAGMA user_version = 3"), "user_version 2, got"),
+    "other application": (execute("PRAGMA application_id = 0"), "expected application_id"),
+    "write-ahead log": (set_header(18, b"\x02\x02"), "keeps a write-ahead log"),
+    "index lacks a row": (drop_from_index, "integrity_check"),
+}
+
+
+@pytest.mark.parametrize(("sabotage", "said"), UNSOUND.values(), ids=UNSOUND)
+def test_a_database_that_is_not_as_exported_is_not_trusted(
+    store: Path, small: Sample, sabotage: Sabotage, said: str
+) -> None:
+    """A signed database with anything more, less or other than an export makes is an ERROR of INT106 that says what."""
+    path = get_path(store, "database")
+    sabotage(path)
+    sign(store)
+    detail = refuse(store, small, by="INT106").detail or ""
+
+    assert detail.startswith(f"{path.name}: ")
+    assert said in detail
+
+
+def test_a_database_that_is_being_written_is_not_trusted(store: Path, small: Sample) -> None:
+    """A writer in another process makes INT106 an ERROR at once; when it has ended, the store is read."""
+    path = get_path(store, "database")
+    code = (
+        "import sqlite3, sys; connection = sqlite3.connect(sys.argv[1], isolation_level=None);"
+        "connection.execute('BEGIN IMMEDIATE'); print('locked', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "locked\n"
+
+        check = refuse(store, small, by="INT106")
+        writer.communicate("")
+
+    assert check.detail == f"{path.name}: is locked by a writer"
+    assert read(store, small).metadata["model_id"] == "base-model"
+
+
+@pytest.mark.parametrize("part", FILES)
+def test_what_is_opened_is_what_was_hashed(store: Path, part: Part) -> None:
+    """A file that takes the place of another one after it was opened is not the one that is read."""
+    manifest, path = load_manifest(store), get_path(store, part)
+    content = path.read_bytes()
+    with open_files(store, manifest) as streams:
+        other = store.parent / "other"
+        other.write_bytes(bytes(len(content)))
+        other.replace(path)
+
+        assert streams[part].read() == content
 
 
 def test_other_chunks_are_not_judged(tmp_path: Path, store: Path, small: Sample) -> None:
@@ -278,20 +412,22 @@ def read(store: Path, small: Sample) -> StoreEvidence:
     """Read a store that must be trusted."""
     evidence, checks = collect_store("base", store, load_sample(small))
 
-    assert [check.outcome for check in checks] == [Outcome.PASS] * 3
+    assert [check.id for check in checks] == ["INT101", "INT102", "INT103", "INT106"]
+    assert {check.outcome for check in checks} == {Outcome.PASS}
     assert evidence is not None
 
     return evidence
 
 
 def test_a_good_store_is_read_as_it_lies(store: Path, small: Sample) -> None:
-    """INT101 to INT103 pass, and the evidence is what is on disk; reading leaves the folder as it was."""
+    """INT101 to INT103 and INT106 pass, and the evidence is what is on disk; reading leaves the folder as it was."""
     before = {path.name: path.read_bytes() for path in store.iterdir()}
     evidence = read(store, small)
 
     assert (evidence.subject, evidence.metadata["model_id"], len(evidence.rows)) == ("base/fr", "base-model", ROWS)
     assert evidence.passages.header.shape == (ROWS, 768)
     assert evidence.rows[3].embedding == evidence.passages.values[3].tobytes()
+    assert evidence.manifest_sha256 == compute_sha256(store / MANIFEST)
     assert {path.name: path.read_bytes() for path in store.iterdir()} == before
 
 

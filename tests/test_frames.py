@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
@@ -11,19 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.vectors import VectorHeader
-from tests.conftest import build_sample_store, write_sample
+from tests.conftest import build_sample_store, draw_unit_vectors, write_sample
 from tests.stores import edit_database, load_sample
 from validation.evidence import VectorEvidence, collect_store
 from validation.frames import build_chunk_frame, build_database_frame, build_metadata_frame, build_vector_frame
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import numpy.typing as npt
     import pandas as pd
 
     from validation.evidence import CorpusEvidence, StoreEvidence
 
+ROOT = Path(__file__).resolve().parents[1]
 ROWS = 8
 NAN, INF = float("nan"), float("inf")
 
@@ -36,8 +38,8 @@ def lay_out(values: list[list[float]] | npt.NDArray[Any]) -> pd.DataFrame:
 
 
 def count_constant(values: list[list[float]]) -> int:
-    """Return how many dimensions of a matrix are constant; every row of the table must say the same."""
-    (count,) = set(lay_out(values)["constant_dimensions"])
+    """Return how many dimensions of a matrix are constant."""
+    (count,) = lay_out(values)["constant_dimensions"]
     return int(count)
 
 
@@ -97,37 +99,229 @@ def test_constant_dimensions_are_those_of_a_plain_count(values: list[list[float]
     assert count_constant(values) == sum(len(column) > 1 and len(set(column)) == 1 for column in columns)
 
 
-def test_each_row_has_its_norm_and_digest() -> None:
-    """Norms are lengths, none where a value is not finite; digests are equal exactly where rows are."""
-    frame = lay_out([[3.0, 4.0], [0.6, 0.8], [NAN, 1.0], [0.6, 0.8], [0.0, 0.0]])
+def sum_up(values: list[list[float]] | npt.NDArray[Any]) -> dict[str, Any]:
+    """Return the one row that sums a matrix up."""
+    (row,) = lay_out(values).to_dict("records")
+    return {str(name): cell for name, cell in row.items()}
 
-    assert frame["finite"].tolist() == [True, True, False, True, True]
-    np.testing.assert_allclose(frame["norm"], [5.0, 1.0, NAN, 1.0, 0.0], atol=1e-7)
-    assert [frame["digest"].tolist().index(digest) for digest in frame["digest"]] == [0, 1, 2, 1, 4]
-    assert frame["digest"][0] == hashlib.sha256(np.array([3.0, 4.0]).tobytes()).hexdigest()
+
+def test_a_matrix_is_summed_up() -> None:
+    """Lengths are those of the rows that are finite; repeated rows, one of them not finite, lower the share."""
+    row = sum_up([[3.0, 4.0], [0.6, 0.8], [NAN, 1.0], [0.6, 0.8], [0.0, 0.0], [0.3, 0.4], [INF, 1.0], [NAN, 1.0]])
+
+    assert (row["rows"], row["dimension"], row["dtype"], row["order"]) == (8, 2, "<f4", "C")
+    assert (row["not_finite"], row["distinct"]) == (3, 6 / 8)
+    assert (row["length_min"], row["length_max"]) == pytest.approx((0.0, 5.0))
+
+
+def test_lengths_are_told_to_double_precision() -> None:
+    """The shortest and the longest row are told, wherever they stand; both zeros are one length."""
+    values = draw_unit_vectors(50, 3)
+    values[7] *= np.float32(0.25)
+    values[31] *= np.float32(4)
+    lengths = np.linalg.norm(values.astype(np.float64), axis=1)
+    row = sum_up(values)
+
+    assert (row["length_min"], row["length_max"]) == (lengths[7], lengths[31])
+
+
+@pytest.mark.parametrize("values", [[[NAN, 1.0], [INF, 0.0]], np.empty((0, 3), dtype="<f4")], ids=["none", "no row"])
+def test_without_a_finite_row_there_is_no_length(values: list[list[float]] | npt.NDArray[Any]) -> None:
+    """Where no row is finite the lengths are nulls, not numbers that would pass."""
+    row = sum_up(values)
+
+    assert np.isnan([row["length_min"], row["length_max"]]).all()
+
+
+def test_a_huge_row_has_no_length_within_bounds() -> None:
+    """A length beyond what a double holds is infinite, and raises nothing."""
+    row = sum_up(np.full((2, 3), 1e300))
+
+    assert (row["not_finite"], row["length_min"], row["length_max"]) == (0, INF, INF)
+
+
+REAL: list[npt.NDArray[Any]] = [
+    np.array([[3, 4], [3, 4], [0, 5]], dtype=dtype)
+    for dtype in ("<f2", "<f4", ">f4", "<f8", ">f8", "<i2", ">i8", "|u1")
+]
+
+
+@pytest.mark.parametrize("array", REAL, ids=lambda array: array.dtype.str)
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_numbers_of_any_type_are_summed_up(array: npt.NDArray[Any], order: Literal["C", "F"]) -> None:
+    """Width, byte order and order of storage change what the header says, and none of the figures."""
+    row = sum_up(np.array(array, order=order))
+
+    assert (row["rows"], row["dimension"], row["dtype"]) == (3, 2, array.dtype.str)
+    assert (row["not_finite"], row["length_min"], row["length_max"], row["distinct"]) == (0, 5.0, 5.0, 2 / 3)
+    assert row["constant_dimensions"] == 0
+
+
+def test_truth_values_are_numbers() -> None:
+    """Booleans count as 0 and 1."""
+    row = sum_up(np.array([[True, False], [True, True]]))
+
+    assert (row["not_finite"], row["length_max"], row["constant_dimensions"]) == (0, pytest.approx(2**0.5), 1)
 
 
 @pytest.mark.parametrize(
-    ("array", "rows", "dimension"),
+    ("array", "rows", "dimension", "not_finite"),
     [
-        (np.zeros((2, 3), dtype="<f8"), 2, 3),
-        (np.zeros((0, 3), dtype="<f4"), 0, None),
-        (np.zeros((2, 0), dtype="<f4"), 2, 0),
-        (np.zeros(4, dtype="<f4"), 4, 0),
-        (np.float32(1.0).reshape(()), 1, 0),
-        (np.zeros((2, 3, 1), dtype="<f4"), 2, 0),
-        (np.full((2, 3), "x"), 2, 3),
+        (np.zeros((2, 3), dtype="<f8"), 2, 3, 0),
+        (np.zeros((0, 3), dtype="<f4"), 0, 3, 0),
+        (np.zeros((2, 0), dtype="<f4"), 2, 0, 0),
+        (np.zeros((0, 0), dtype="<f4"), 0, 0, 0),
+        (np.zeros(4, dtype="<f4"), 4, 0, 0),
+        (np.zeros(0, dtype="<f4"), 0, 0, 0),
+        (np.float32(1.0).reshape(()), 0, 0, 0),
+        (np.array("x"), 0, 0, 1),
+        (np.zeros((2, 3, 1), dtype="<f4"), 2, 0, 0),
+        (np.zeros((2, 0, 5), dtype="<f4"), 2, 0, 0),
+        (np.full((2, 3), "x"), 2, 3, 2),
+        (np.full((2, 3), ""), 2, 3, 2),
+        (np.full((2, 3), b"xyz"), 2, 3, 2),
+        (np.full((2, 3), 1j, dtype="<c8"), 2, 3, 2),
+        (np.zeros((2, 3), dtype="datetime64[D]"), 2, 3, 2),
+        (np.zeros((2, 3), dtype=[("a", "<f4"), ("b", "|u1")]), 2, 3, 2),
+        (np.zeros((2, 3), dtype="V0"), 2, 3, 2),
     ],
-    ids=["matrix", "no row", "no column", "list", "number", "three axes", "text"],
-)
-def test_whatever_an_array_is_it_has_a_table(array: npt.NDArray[Any], rows: int, dimension: int | None) -> None:
-    """One row a row; the dimension of what is no matrix is 0, and what is no real number is not finite."""
-    frame = lay_out(array)
+    ids=[
+        "matrix", "no row", "no column", "nothing", "list", "empty list", "number", "word", "three axes",
+        "three axes of nothing", "text", "empty text", "bytes", "complex", "dates", "records", "void",
+    ],
+)  # fmt: skip
+def test_whatever_an_array_is_it_is_summed_up(
+    array: npt.NDArray[Any], rows: int, dimension: int, not_finite: int
+) -> None:
+    """The dimension of what is no matrix is 0, what is no real number is not finite, and nothing breaks down."""
+    row = sum_up(array)
 
-    assert len(frame) == rows
-    assert set(frame["dimension"]) == (set() if dimension is None else {dimension})
-    assert set(frame["dtype"]) <= {array.dtype.str}
-    assert set(frame["finite"]) <= {array.dtype.kind == "f"}
+    assert (row["rows"], row["dimension"], row["dtype"]) == (rows, dimension, array.dtype.str)
+    assert row["not_finite"] == not_finite
+    assert 0.0 <= row["distinct"] <= 1.0
+
+
+@pytest.mark.parametrize("fortran", [True, False])
+def test_the_order_is_that_of_the_header(*, fortran: bool) -> None:
+    """What a file says of its order is told, whatever the order in memory."""
+    array = np.zeros((2, 3), dtype="<f4")
+    frame = build_vector_frame(VectorEvidence(VectorHeader((2, 3), "<f4", fortran, 128), array))
+
+    assert frame["order"].tolist() == ["Fortran" if fortran else "C"]
+
+
+# In blocks
+
+
+def sum_by_blocks(array: npt.NDArray[Any], size: int) -> dict[str, Any]:
+    """Return the row that sums an array up, looked at in blocks of so many rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("validation.frames.BLOCK_ROWS", size)
+        return sum_up(array)
+
+
+@settings(max_examples=50, deadline=None)
+@given(data=st.data(), size=st.integers(1, 7), order=st.sampled_from(["C", "F"]))
+def test_blocks_sum_up_to_the_whole(data: st.DataObject, size: int, order: Literal["C", "F"]) -> None:
+    """However many rows are looked at at once, every figure is, to the bit, that of the whole."""
+    values = st.sampled_from([0.0, -0.0, 0.5, 1.0, 0.25, NAN, INF])
+    rows = data.draw(st.lists(st.lists(values, min_size=4, max_size=4), min_size=1, max_size=20))
+    array = np.array(rows, dtype="<f4", order=order)
+
+    assert repr(sum_by_blocks(array, size)) == repr(sum_by_blocks(array, 1000))
+
+
+@pytest.mark.parametrize("rows", [1, 4, 5, 6, 9, 10, 11])
+def test_no_row_is_lost_between_blocks(rows: int) -> None:
+    """At every place, the one row that is not finite, the shortest or the longest is seen."""
+    for place in range(rows):
+        array = draw_unit_vectors(rows, 1)
+        array[place] *= np.float32(2)
+        long = sum_by_blocks(array, 5)
+        array[place] = NAN
+        poisoned = sum_by_blocks(array, 5)
+
+        assert (long["length_max"], long["not_finite"]) == (pytest.approx(2, abs=1e-6), 0)
+        assert (poisoned["not_finite"], poisoned["constant_dimensions"]) == (1, 0)
+
+
+def test_rows_are_told_apart_across_blocks() -> None:
+    """A row that stands again in another block is a repeated one; a dimension varies if it does between blocks."""
+    array = draw_unit_vectors(12, 1)
+    array[11] = array[0]
+    steps = np.repeat(np.arange(3, dtype="<f4"), 4)[:, None] * np.ones(2, dtype="<f4")
+
+    assert sum_by_blocks(array, 4)["distinct"] == 11 / 12
+    assert sum_by_blocks(steps, 4)["constant_dimensions"] == 0
+    assert sum_by_blocks(steps, 4)["distinct"] == 3 / 12
+
+
+@pytest.mark.parametrize("width", [1, 3, 8, 768])
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", "<f8", "|u1"])
+def test_rows_that_differ_in_one_bit_differ(width: int, dtype: str) -> None:
+    """Every bit of a row counts, in whatever place, and so does the order of its values."""
+    raw = np.zeros((1 + 8 * width * np.dtype(dtype).itemsize, width * np.dtype(dtype).itemsize), dtype=np.uint8)
+    for bit in range(len(raw) - 1):
+        raw[bit + 1, bit // 8] = 1 << bit % 8
+    turned = np.array([np.arange(width), np.arange(width)[::-1]], dtype=dtype)
+
+    assert sum_up(raw.view(dtype))["distinct"] == 1
+    assert sum_up(turned)["distinct"] == (1 if width > 1 else 0.5)
+
+
+def test_many_rows_are_told_apart() -> None:
+    """Among 20,000 rows that differ in few small whole numbers not two are taken for one."""
+    digits = np.stack(np.unravel_index(np.arange(20_000), (10,) * 5), axis=1).astype("<f4")
+
+    assert sum_up(digits)["distinct"] == 1
+    assert sum_up(np.vstack([digits, digits[:5000]]))["distinct"] == 20_000 / 25_000
+
+
+LARGE = 100_000
+MEASURE = """
+import resource, sys
+from pathlib import Path
+from pipeline.vectors import map_array
+from validation.evidence import VectorEvidence
+from validation.frames import build_vector_frame
+
+def peak():
+    fields = dict(line.split(":") for line in Path("/proc/self/status").read_text().splitlines())
+    return int(fields["RssAnon"].split()[0])
+
+import numpy as np
+import threading, time
+start, most, done = peak(), [0], threading.Event()
+def watch():
+    while not done.wait(0.002):
+        most[0] = max(most[0], peak())
+watcher = threading.Thread(target=watch)
+watcher.start()
+path = Path(sys.argv[1])
+with path.open("rb") as stream:
+    row = build_vector_frame(VectorEvidence(*map_array(stream, path))).to_dict("records")[0]
+done.set()
+watcher.join()
+print(row["rows"], row["not_finite"], (most[0] - start) // 1024)
+"""
+
+
+def test_memory_stays_flat(tmp_path: Path) -> None:
+    """Summing up 100,000 vectors, 300 MB, takes at most 100 MB beside what lies in the file."""
+    path = tmp_path / "large.npy"
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": (LARGE, 768)})
+        block = draw_unit_vectors(1000, 1).tobytes()
+        for _ in range(LARGE // 1000):
+            stream.write(block)
+    ended = subprocess.run(
+        [sys.executable, "-c", MEASURE, str(path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    path.unlink()
+    rows, not_finite, grown = map(int, ended.stdout.split())
+
+    assert (rows, not_finite) == (LARGE, 0)
+    assert grown <= 100
 
 
 @pytest.fixture
@@ -158,7 +352,35 @@ def test_metadata_that_is_missing_is_a_null(pair: tuple[StoreEvidence, CorpusEvi
     """One row with the four keys that a store must have, whether the database has them or not."""
     (row,) = build_metadata_frame(pair[0]).to_dict("records")
 
-    assert row == {"schema_version": "2.0", "embedding_dim": "768", "total_chunks": str(ROWS), "model_id": None}
+    assert row == {
+        "schema_version": "2.0",
+        "embedding_dim": "768",
+        "total_chunks": str(ROWS),
+        "model_id": None,
+        "undeclared": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("keys", "undeclared"),
+    [
+        ([], ""),
+        (["relabelled"], ""),
+        (["Model_id"], "Model_id"),
+        (["zeta", "relabelled", "alpha"], "alpha, zeta"),
+        (["model_id ", "m\u043edel_id"], "model_id , m\u043edel_id"),
+        ([""], " "),
+    ],
+    ids=["none", "on record", "capital", "two", "look-alikes", "empty"],
+)
+def test_keys_that_nothing_declares_are_named(
+    pair: tuple[StoreEvidence, CorpusEvidence], keys: list[str], undeclared: str
+) -> None:
+    """Every key but the four and the record of relabelling is named, told by its exact name."""
+    strange = replace(pair[0], metadata=pair[0].metadata | dict.fromkeys(keys, "x"))
+    (found,) = build_metadata_frame(strange)["undeclared"]
+
+    assert found == undeclared
 
 
 def test_chunks_are_rows(pair: tuple[StoreEvidence, CorpusEvidence]) -> None:

@@ -18,7 +18,7 @@ from tests.releases import (
     write_release,
 )
 from validation.certificate import Certificate, NullRuns, count_allowed, find_fault
-from validation.null_runs import is_released, run_nulls
+from validation.null_runs import BATCH, is_released, run_nulls
 from validation.outcomes import Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> ReleaseCase:
 @pytest.fixture(scope="module")
 def nulls(case: ReleaseCase) -> list[NullRuns]:
     """What this gate does with candidates that do not differ."""
-    return run_nulls(case, lambda: None)
+    return run_nulls(case, lambda _: None)
 
 
 def set_noise(case: ReleaseCase, noise: float, runs: int) -> ReleaseCase:
@@ -79,7 +79,7 @@ def test_a_gate_of_point_estimates_is_found_out(
     """A gate that takes the mean for the truth releases far more copies than the level allows, and is refused."""
     monkeypatch.setattr("validation.criteria.judge_interval", judge_by_the_mean)
     policy = case.rulebook.policy
-    found = run_nulls(case, lambda: None)
+    found = run_nulls(case, lambda _: None)
     asked = policy.model_copy(update={"certification": policy.certification.model_copy(update={"trials": 0})})
     faults = [
         find_fault(Certificate(schema_version=1, bound_to={}, trials=[], null_runs=runs), {}, asked)
@@ -93,20 +93,20 @@ def test_a_gate_of_point_estimates_is_found_out(
 
 def test_without_noise_there_is_nothing_to_release(case: ReleaseCase) -> None:
     """Copies that are equal answer alike, and no difference is ever a gain."""
-    found = run_nulls(set_noise(case, 0.0, 3), lambda: None)
+    found = run_nulls(set_noise(case, 0.0, 3), lambda _: None)
 
     assert [(null.releases, null.disagreement) for null in found] == [(0, 0.0), (0, 0.0)]
 
 
 def test_every_run_is_told(case: ReleaseCase) -> None:
-    """The progress moves once a run, and the same seed gives the same counts."""
-    told: list[None] = []
-    few = set_noise(case, 1.0, 5)
-    found = run_nulls(few, lambda: told.append(None))
+    """The progress moves by as many runs as were judged at once, and the same seed gives the same counts."""
+    told: list[int] = []
+    few = set_noise(case, 1.0, BATCH + 5)
+    found = run_nulls(few, told.append)
 
-    assert len(told) == 5
-    assert {null.runs for null in found} == {5}
-    assert run_nulls(few, lambda: None) == found
+    assert told == [BATCH, 5]
+    assert {null.runs for null in found} == {BATCH + 5}
+    assert run_nulls(few, lambda _: None) == found
 
 
 def test_the_base_is_not_its_own_copy(case: ReleaseCase, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_the_base_is_not_its_own_copy(case: ReleaseCase, monkeypatch: pytest.Mon
         return False
 
     monkeypatch.setattr("validation.null_runs.is_released", watch)
-    run_nulls(set_noise(case, 1.0, 2), lambda: None)
+    run_nulls(set_noise(case, 1.0, 2), lambda _: None)
     plain, first = seen[0]
 
     assert len(seen) == 4
@@ -154,4 +154,4 @@ def test_a_null_is_judged_as_the_gate_judges(tmp_path: Path, case: ReleaseCase, 
 
     assert compared is not None
     assert judgement.decision.verdict is verdict
-    assert is_released(compared[0], rulebook.policy, rulebook.policy.release) is (verdict is Verdict.RELEASE)
+    assert is_released(compared[0], rulebook.policy) is (verdict is Verdict.RELEASE)

@@ -57,6 +57,7 @@ BOUNDS: dict[str, tuple[list[str], list[str]]] = {
     "limits.slice_min": COUNT,
     "limits.collapse_hits": COUNT,
     "limits.latency_ratio": (["1", "1.0", "3"], ["0.9999", "-1"]),
+    "limits.canary_similarity": (["0.0001", "0.999", "1"], ["0", "-1", "1.0001", "99.9"]),
     "limits.leak_similarity": (["0.0001", "1"], ["0", "1.0001", "90"]),
     "limits.waivers_max": (["0"], ["-1", "0.5"]),
     "certification.trials": (["15"], ["14", "15.5"]),
@@ -82,12 +83,17 @@ FAULTS = {
     "metric no criterion can have": ("metric: recall@10}", "metric: recall@100}", "release.primary[2].metric:"),
     "unknown kind": ("kind: superiority", "kind: better", "release.primary[0].kind:"),
     "unknown operation": ("gold-set: LAT402", "gold: LAT402", "release.latency.gold"),
-    "malformed check": ("INT104, INT105]", "INT104, int105]", "release.integrity[4]:"),
+    "malformed check": ("INT105, INT106]", "INT105, int106]", "release.integrity[5]:"),
     "check named twice in a list": (
-        "INT104, INT105]", "INT104, INT105, INT101]", "release: INT101 is named twice"
+        "INT105, INT106]", "INT105, INT106, INT101]", "release: INT101 is named twice"
     ),
     "check named twice in two places": ("floor: RET307", "floor: RET301", "release: RET301 is named twice"),
     "check named twice by operations": ("gold-set: LAT402", "gold-set: LAT401", "release: LAT401 is named twice"),
+    "check named twice by a sample": ("canary: VEC109", "canary: VEC101", "release: VEC101 is named twice"),
+    "check named twice at the end": ("unchanged: INT107", "unchanged: INT101", "release: INT101 is named twice"),
+    "no sample": ("  canary: VEC109\n", "", "release.canary: Field required"),
+    "nothing held at the end": ("  unchanged: INT107\n", "", "release.unchanged: Field required"),
+    "sample left out of releasing": ("  canary: VEC109", "  canary: null", "release.canary: "),
     "check named twice by slices": ("collapse: RET309", "collapse: RET308", "release: RET308 is named twice"),
     "optional release": (
         "  optional: []", "  optional: [TRN101]", "release.optional: a release leaves nothing out"
@@ -110,12 +116,16 @@ PLACES = {
     "release.floor": "unknown check XYZ999",
     "release.slices.collapse": "unknown check XYZ999",
     "release.leak": "unknown check XYZ999",
+    "release.canary": "unknown check XYZ999",
+    "release.unchanged": "unknown check XYZ999",
     "release.certificate": "unknown check XYZ999",
     "comparison.integrity[0]": "unknown check XYZ999",
     "comparison.primary[0].check": "unknown check XYZ999",
     "comparison.primary[4].check": "unknown check XYZ999",
     "comparison.latency.gold-set": "unknown check XYZ999",
     "comparison.leak": "TRN101 is no check of these rules",
+    "comparison.canary": "VEC109 is no check of these rules",
+    "comparison.unchanged": "unknown check XYZ999",
     "comparison.optional[0]": "comparison.optional: XYZ999 is no check of these rules",
     "waivable[0]": "waivable: XYZ999 cannot be answered for by a person",
 }
@@ -335,6 +345,43 @@ def test_a_criterion_becomes_waivable_only_as_non_inferiority(tmp_path: Path) ->
     assert refuse(path).startswith("waivable: RET302 cannot be answered for by a person")
 
 
+@pytest.mark.parametrize("name", ["release", "comparison"])
+@pytest.mark.parametrize("kept", ["none", "others", "secondary"])
+def test_something_must_have_to_be_gained(tmp_path: Path, name: str, kept: str) -> None:
+    """Rules without a criterion of superiority on the primary corpus are refused, whatever else they ask for."""
+    document = copy.deepcopy(DOCUMENT)
+    rules, other = document[name], document["comparison" if name == "release" else "release"]
+    gains = [criterion for criterion in rules["primary"] if criterion["kind"] == "superiority"]
+    others = [] if kept == "none" else [criterion for criterion in rules["primary"] if criterion not in gains]
+    document[name] = rules | {"primary": others}
+    if kept == "secondary":
+        document[name] |= {"secondary": gains}
+    document["waivable"] = [] if kept == "none" else document["waivable"]
+    path = tmp_path / "policy.yaml"
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+    assert other["primary"]
+    assert len(gains) == 1
+    assert refuse(path).startswith(f"{name}.primary: no criterion of superiority, so nothing would have to be gained")
+
+
+@pytest.mark.parametrize("name", ["release", "comparison"])
+@pytest.mark.parametrize(
+    ("left", "missing"),
+    [(["gold-set"], "open-and-search"), (["open-and-search"], "gold-set"), ([], "gold-set, open-and-search")],
+    ids=["opening", "gold set", "both"],
+)
+def test_every_operation_has_its_limit(tmp_path: Path, name: str, left: list[str], missing: str) -> None:
+    """Rules that leave an operation without a check of its time are refused, and the operation is named."""
+    document = copy.deepcopy(DOCUMENT)
+    document[name]["latency"] = {key: check for key, check in document[name]["latency"].items() if key in left}
+    document["waivable"] = [check for check in document["waivable"] if not check.startswith("LAT")]
+    path = tmp_path / "policy.yaml"
+    path.write_text(json.dumps(document), encoding="utf-8")
+
+    assert refuse(path).startswith(f"{name}.latency: no check of {missing}")
+
+
 def test_a_waiver_is_known_by_check_and_subject() -> None:
     """The key of a waiver is that of the check that it is for."""
     assert Waiver.model_validate(WAIVER, strict=False).key == ("RET303", "fr")
@@ -346,6 +393,7 @@ def test_limits_are_decimals_as_written() -> None:
 
     assert (limits.margins["recall@1"], limits.recall_floor) == (Decimal("0.03"), Decimal("0.25"))
     assert (limits.latency_ratio, limits.leak_similarity) == (Decimal("1.25"), Decimal("0.9"))
+    assert limits.canary_similarity == Decimal("0.999")
 
 
 def test_every_file_that_has_a_say_is_digested(tmp_path: Path) -> None:
@@ -370,7 +418,7 @@ def test_comparison_asks_for_all_of_release_but_what_belongs_to_releasing() -> N
     assert differing == {"integrity", "secondary", "floor", "certificate", "optional"}
     assert set(release["integrity"]) - set(comparison["integrity"]) == {"INT105"}
     assert (comparison["secondary"], comparison["floor"], comparison["certificate"]) == ([], None, None)
-    assert comparison["optional"] == ["RET308", "RET309", "TRN101"]
+    assert comparison["optional"] == ["RET308", "RET309", "TRN101", "VEC109"]
 
 
 def test_every_declared_check_is_asked_for() -> None:

@@ -20,17 +20,20 @@ from tests.stores import write_policy
 from validation.certificate import compute_code_digest
 from validation.document import Record
 from validation.gate import GateRequest, Judgement
+from validation.inputs import Input, read_input
 from validation.outcomes import Check, Decision, Interval, Outcome, Verdict
 from validation.policy import EXPECTATIONS, Rulebook, load_rulebook
 from validation.record import build_record, build_refusal, find_revision, write_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 FAILED = Check(
     "RET301", "fr", Outcome.FAIL, -0.1, 0.0, n=120, interval=Interval(-0.2, -0.05, 0.95, 0.04), detail="below the limit"
 )
-RELEASE = GateRequest([], latency=None, training=None, certificate=None, for_release=True, as_of=date(2026, 1, 25))
+RELEASE = GateRequest(
+    [], latency=None, training=None, certificate=None, canaries={}, for_release=True, as_of=date(2026, 1, 25)
+)
 COMPARISON = replace(RELEASE, for_release=False)
 
 
@@ -40,14 +43,14 @@ def rulebook() -> Rulebook:
     return load_rulebook(EXPECTATIONS / "policy.yaml")
 
 
-def make_judgement(*checks: Check) -> Judgement:
-    """Return a judgement that rests on checks alone."""
-    return Judgement(Decision(Verdict.KEEP, ("because", "and because")), list(checks), [])
+def make_judgement(*checks: Check, inputs: Sequence[Input] = ()) -> Judgement:
+    """Return a judgement that rests on checks, and on files that were read for them."""
+    return Judgement(Decision(Verdict.KEEP, ("because", "and because")), list(checks), [], list(inputs))
 
 
 def record(rulebook: Rulebook, *checks: Check, request: GateRequest = RELEASE) -> dict[str, Any]:
     """Return the document as it is written."""
-    return build_record(make_judgement(*checks), request, rulebook, []).model_dump(mode="json")
+    return build_record(make_judgement(*checks), request, rulebook).model_dump(mode="json")
 
 
 def test_a_check_is_recorded_with_title_requirement_unit_and_remedy(rulebook: Rulebook) -> None:
@@ -118,25 +121,28 @@ def test_without_waivers_no_day_is_recorded(rulebook: Rulebook) -> None:
     assert record(rulebook, FAILED)["as_of"] is None
 
 
-def test_rules_and_further_evidence_are_inputs(rulebook: Rulebook, tmp_path: Path) -> None:
-    """Every file of the rulebook and every further one is named with path and digest; the project's are relative."""
+def test_the_inputs_of_the_judgement_are_recorded(rulebook: Rulebook, tmp_path: Path) -> None:
+    """Every file that was judged is named with path and the digest of what was looked at, and no file besides."""
     latency = tmp_path / "latency.json"
     latency.write_text("{}", encoding="utf-8")
-    found = build_record(make_judgement(FAILED), RELEASE, rulebook, [("latency", latency)]).inputs
-    suites = {f"suite_{path.stem}" for path in (EXPECTATIONS / "suites").glob("*.json")}
+    inputs = [read_input("checks", EXPECTATIONS / "checks.yaml"), read_input("latency", latency)]
+    latency.write_text("something else since", encoding="utf-8")
+    found = build_record(make_judgement(FAILED, inputs=inputs), RELEASE, rulebook).inputs
 
-    assert set(found) == {"policy", "checks", "latency"} | suites
-    assert found["checks"].path == "expectations/checks.yaml"
-    assert found["latency"].path == latency.as_posix()
-    assert not [entry for entry in found.values() if str(PROJECT_ROOT) in entry.path]
-    for entry in found.values():
-        assert entry.sha256 == hashlib.sha256((PROJECT_ROOT / entry.path).read_bytes()).hexdigest()
+    assert {name: (entry.path, entry.sha256) for name, entry in found.items()} == {
+        "checks": (
+            "expectations/checks.yaml",
+            hashlib.sha256((EXPECTATIONS / "checks.yaml").read_bytes()).hexdigest(),
+        ),
+        "latency": (latency.as_posix(), hashlib.sha256(b"{}").hexdigest()),
+    }
 
 
 def test_a_relative_path_into_the_project_is_the_same(rulebook: Rulebook, monkeypatch: pytest.MonkeyPatch) -> None:
     """From wherever a file of the project is named, it is recorded from the project's root."""
     monkeypatch.chdir(PROJECT_ROOT / "expectations" / "suites")
-    found = build_record(make_judgement(), RELEASE, rulebook, [("params", Path("../../params.yaml"))]).inputs
+    params = read_input("params", Path("../../params.yaml"))
+    found = build_record(make_judgement(inputs=[params]), RELEASE, rulebook).inputs
 
     assert found["params"].path == "params.yaml"
 
@@ -185,7 +191,7 @@ def test_what_could_not_be_judged_is_not_evaluated(error: Exception, said: str, 
 @pytest.mark.parametrize(
     "build",
     [
-        lambda rules: build_record(make_judgement(FAILED), RELEASE, rules, []),
+        lambda rules: build_record(make_judgement(FAILED), RELEASE, rules),
         lambda _: build_refusal(InputError("a", "b", "c"), for_release=True),
     ],
     ids=["decision", "refusal"],
@@ -220,7 +226,7 @@ def test_a_number_that_is_not_finite_is_never_recorded(
     tmp_path: Path, rulebook: Rulebook, spoil: Callable[[float], Check], value: float
 ) -> None:
     """Such a document would be no JSON, and one that says null would hide it: nothing is written."""
-    document = build_record(make_judgement(spoil(value)), RELEASE, rulebook, [])
+    document = build_record(make_judgement(spoil(value)), RELEASE, rulebook)
 
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_record(document, tmp_path)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.documents import load_json
 from pipeline.errors import InputError, StoreError
 from pipeline.files import write_json
 from pipeline.params import BUILD, load_params
@@ -22,7 +24,9 @@ from tests.releases import (
 )
 from tests.stores import build_request, edit_database, enter_project, get_path, list_options, write_pair, write_policy
 from validation import request
+from validation.inputs import Input, check_unchanged
 from validation.latency import LatencyTarget, load_latency, measure_latency
+from validation.release_case import build_canaries
 from validation.request import (
     Evidence,
     build_foreign_request,
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 
     from pipeline.params import Params
     from tests.conftest import Result
+    from validation.certificate import Certificate
     from validation.stores import CorpusRequest
 
 ROUNDS = 5
@@ -180,7 +185,7 @@ def drop_questions(pair: CorpusRequest) -> None:
 
 
 SPOILT: dict[str, tuple[Callable[[CorpusRequest], object], str]] = {
-    "no questions": (drop_questions, "questions_mode_b_fr.npy is missing"),
+    "no questions": (drop_questions, "questions_mode_b_fr.npy: expected a file of its own, but it does not exist"),
     "no candidate": (lambda pair: shutil.rmtree(pair.stores["qlora"]), "qlora"),
     "no base": (lambda pair: shutil.rmtree(pair.stores["base"]), "base"),
 }
@@ -217,6 +222,8 @@ def test_a_release_without_latency_is_never_one(
     """Where nothing can be measured the gate says so in one line, and decides that nothing moves."""
     root = shutil.copytree(project, tmp_path / "project")
     enter_project(monkeypatch, root, load_small_params())
+    for role, canary in build_canaries(list_requests(root)).items():
+        write_json(root / "build" / "canaries" / f"{role}.json", canary.model_dump())
     if not base_holds:
         get_path(list_requests(root)[0].stores["base"], "questions").unlink()
 
@@ -266,13 +273,20 @@ def release(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t
     write_json(tmp_path / "reports" / "latency.json", build_latency(requests).model_dump())
     certificate = build_certificate(requests, load_small_rulebook())
     write_json(tmp_path / "reports" / "certificate.json", certificate.model_dump(mode="json"))
+    for role, canary in build_canaries(requests).items():
+        write_json(root / "build" / "canaries" / f"{role}.json", canary.model_dump())
     return root, tmp_path / "reports", params
 
 
+def list_files(**paths: Path) -> set[Input]:
+    """Return files with the digests of their bytes."""
+    return {Input(name, path, hashlib.sha256(path.read_bytes()).hexdigest()) for name, path in paths.items()}
+
+
 def test_a_release_is_gathered_with_all_its_evidence(release: tuple[Path, Path, Params], quick: Told) -> None:
-    """Stores, latency, training pairs, certificate and day stand in the request; the files are named as inputs."""
+    """Stores, latency, pairs, samples, certificate and day stand in the request; the files are named as inputs."""
     root, folder, params = release
-    found, inputs = build_release_request(params, DAY, quick.build_evidence(folder, rounds=10))
+    found = build_release_request(params, DAY, quick.build_evidence(folder, rounds=10))
     triplets = root / "corpus" / "training" / "triplets_train.jsonl"
 
     assert found.corpora == list_requests(root)
@@ -281,32 +295,37 @@ def test_a_release_is_gathered_with_all_its_evidence(release: tuple[Path, Path, 
     assert found.training is not None
     assert (found.training.questions, found.training.declared) == (("Qui marque les points ?",), found.training.sha256)
     assert (found.for_release, found.as_of) == (True, DAY)
-    assert dict(inputs) == {
-        "triplets": triplets,
-        "training": root / "build" / "models" / "qlora" / "training_args.json",
-        "certificate": folder / "certificate.json",
-        "latency": folder / "latency.json",
-    }
+    assert found.canaries == build_canaries(list_requests(root))
+    assert set(found.inputs) == list_files(
+        triplets=triplets,
+        training=root / "build" / "models" / "qlora" / "training_args.json",
+        canary_base=root / "build" / "canaries" / "base.json",
+        canary_qlora=root / "build" / "canaries" / "qlora.json",
+        certificate=folder / "certificate.json",
+        latency=folder / "latency.json",
+    )
     assert quick.measured == []
 
 
 def test_evidence_that_is_not_there_is_none(release: tuple[Path, Path, Params], quick: Told) -> None:
-    """Without record of training, certificate and latency nothing takes their place, and none is named as an input."""
+    """Without training, sample, certificate and latency nothing takes their place, and none is named as an input."""
     root, folder, params = release
     (folder / "certificate.json").unlink()
+    (root / "build" / "canaries" / "qlora.json").unlink()
     shutil.rmtree(root / "build" / "models")
     shutil.rmtree(list_requests(root)[1].stores["base"])
-    found, inputs = build_release_request(params, DAY, quick.build_evidence(folder, rounds=10))
+    found = build_release_request(params, DAY, quick.build_evidence(folder, rounds=10))
 
     assert (found.training, found.certificate, found.latency) == (None, None, None)
-    assert not {"training", "certificate", "latency"} & set(dict(inputs))
+    assert set(found.canaries) == {"base"}
+    assert {each.name for each in found.inputs} == {"triplets", "canary_base"}
 
 
 def test_a_measurement_covers_every_corpus(release: tuple[Path, Path, Params], quick: Told) -> None:
     """One run is made for all corpora, and announced with their names."""
     root, folder, params = release
     (folder / "latency.json").unlink()
-    found, _ = build_release_request(params, DAY, quick.build_evidence(folder, rounds=10))
+    found = build_release_request(params, DAY, quick.build_evidence(folder, rounds=10))
 
     assert found.latency == build_latency(list_requests(root))
     assert (quick.measured, quick.announced) == ([10], ["latency of fr, intl"])
@@ -316,6 +335,7 @@ MALFORMED: dict[str, tuple[str, str]] = {
     "certificate": ("reports/certificate.json", "schema_version: "),
     "triplets": ("project/corpus/training/triplets_train.jsonl", "anchor: Field required"),
     "training": ("project/build/models/qlora/training_args.json", "data: Field required"),
+    "sample": ("project/build/canaries/qlora.json", "schema_version: "),
     "chunks": ("project/corpus/processed/chunks_mode_b_intl.json", "corpus: Field required"),
     "questions": ("project/corpus/gold/questions_intl.jsonl", "_id: Field required"),
     "qrels": ("project/corpus/gold/qrels_intl.tsv", "expected the header"),
@@ -346,13 +366,14 @@ def test_stores_from_elsewhere_bring_their_pairs_or_none(
     """Training pairs are read where they are given, without a record to hold them against; no certificate is asked."""
     triplets = tmp_path / "pairs.jsonl"
     triplets.write_text('{"anchor": "Q", "positive": "P"}\n', encoding="utf-8")
-    found, inputs = build_foreign_request(pair, triplets if given else None, DAY, quick.build_evidence(tmp_path))
-    expected: dict[str, Any] = {"triplets": triplets} if given else {}
+    found = build_foreign_request(pair, triplets if given else None, DAY, quick.build_evidence(tmp_path))
+    expected = {"triplets": triplets} if given else {}
 
     assert found.corpora == [pair]
     assert (found.for_release, found.certificate, found.as_of) == (False, None, DAY)
     assert (found.training is not None and found.training.declared is None) is given
-    assert dict(inputs) == expected | {"latency": tmp_path / "latency.json"}
+    assert (found.canaries, quick.measured) == ({}, [ROUNDS])
+    assert set(found.inputs) == list_files(latency=tmp_path / "latency.json", **expected)
 
 
 @pytest.mark.parametrize("name", ["chunks", "questions", "qrels", "triplets"])
@@ -369,3 +390,34 @@ def test_a_missing_file_from_elsewhere_is_refused_first(
     assert (result.code, result.out) == (30, "")
     assert result.err == f"error: {path}: expected a file, but it does not exist; check the path\n"
     assert quick.measured == []
+
+
+CHANGED = {
+    "certificate": "reports/certificate.json",
+    "triplets": "project/corpus/training/triplets_train.jsonl",
+    "training": "project/build/models/qlora/training_args.json",
+    "canary_base": "project/build/canaries/base.json",
+}
+
+
+@pytest.mark.parametrize(("name", "path"), CHANGED.items(), ids=CHANGED)
+def test_evidence_that_changes_while_it_is_gathered_is_named(
+    release: tuple[Path, Path, Params],
+    tmp_path: Path,
+    quick: Told,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    path: str,
+) -> None:
+    """A file whose bytes change between its digest and its reading is not the one that stands among the inputs."""
+    _, folder, params = release
+
+    def change_and_load(target: Path, record: type[Certificate]) -> object:
+        (tmp_path / path).write_text((tmp_path / path).read_text("utf-8").rstrip() + "  \n", encoding="utf-8")
+        return load_json(target, record)
+
+    monkeypatch.setattr(request, "load_json", change_and_load)
+    found = build_release_request(params, DAY, quick.build_evidence(folder, rounds=10))
+    check = check_unchanged("INT107", found.inputs)
+
+    assert (check.outcome, check.detail) == ("ERROR", f"changed while it was judged: {name}")

@@ -41,6 +41,7 @@ from tests.stores import (
 from validation.document import Record
 from validation.outcomes import Verdict
 from validation.policy import EXPECTATIONS, load_rulebook
+from validation.release_case import build_canaries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -200,18 +201,21 @@ def rebuild(request: CorpusRequest) -> None:
 # What is wrong, what is decided, by which check, and what is said of it.
 POOR: dict[str, tuple[Callable[[CorpusRequest], None], str, str, str]] = {
     "nothing": (leave_as_is, "RELEASE", "RET301", ""),
-    "all ties": (tie, "KEEP", "VEC107", "digest: observed 0.0083"),
-    "a NaN": (poison, "KEEP", "VEC105", "rows"),
+    "all ties": (tie, "KEEP", "VEC107", "distinct: observed 0.0083"),
+    "a NaN": (poison, "KEEP", "VEC105", "not_finite: observed 1"),
     "identical stores": (
         repeat_base, "NOT_EVALUATED", "INT104", "candidate and base hold the same vectors: there is nothing to compare",
     ),
-    "no question vectors": (drop_questions, "NOT_EVALUATED", "INT101", "questions_mode_b_fr.npy is missing"),
+    "no question vectors": (
+        drop_questions, "NOT_EVALUATED", "INT101",
+        "questions_mode_b_fr.npy: expected a file of its own, but it does not exist",
+    ),
     "other questions": (reword, "NOT_EVALUATED", "INT103", "made for other questions"),
     "one question": (ask_once, "NOT_EVALUATED", "RET301", "1 questions, the policy asks for at least 100"),
     "a slice of one": (part_one, "RELEASE", "RET308", ""),
     "bytes changed": (
         lambda request: flip_bit(request.stores["qlora"], "database"), "NOT_EVALUATED", "INT101",
-        "corpus_mode_b_fr.db: SHA-256 differs from the manifest",
+        "corpus_mode_b_fr.db: SHA-256 differs from the one on record",
     ),
 }  # fmt: skip
 
@@ -426,8 +430,10 @@ def release(run_cli: Run, patch: pytest.MonkeyPatch, root: Path, output: Path) -
 
 
 def certify(root: Path, output: Path) -> None:
-    """Write latency and certificate of a project as it is."""
+    """Write latency, certificate and the samples embedded anew of a project as it is."""
     requests = list_requests(root)
+    for role, canary in build_canaries(requests).items():
+        write_json(root / "build" / "canaries" / f"{role}.json", canary.model_dump())
     write_json(output / "latency.json", build_latency(requests).model_dump())
     certificate = build_certificate(requests, load_rulebook(write_policy(output.parent)))
     write_json(output / "certificate.json", certificate.model_dump(mode="json"))
@@ -467,7 +473,7 @@ def test_every_input_is_recorded_with_its_digest(
         for corpus in ("fr", "intl")
         for name in ("manifest", "embeddings", "questions", "database")
     }
-    further = {"latency", "certificate", "triplets", "training"}
+    further = {"latency", "certificate", "triplets", "training", "canary_base", "canary_qlora"}
 
     assert set(inputs) == {"policy", "checks"} | suites | corpora | stores | further
     assert inputs["checks"].path == "expectations/checks.yaml"
@@ -479,6 +485,13 @@ MISSING: dict[str, tuple[str, str, str]] = {
     "certificate": ("reports/certificate.json", "NOT_EVALUATED", "CER501 gate: ERROR, the gate was not certified"),
     "record of training": (
         "project/build/models/qlora", "NOT_EVALUATED", "TRN101 fr: ERROR, the training pairs were not given",
+    ),
+    "sample of the candidate": (
+        "project/build/canaries/qlora.json", "NOT_EVALUATED",
+        "VEC109 qlora/fr/passages: ERROR, no sample was embedded anew",
+    ),
+    "sample of the base": (
+        "project/build/canaries/base.json", "HALT", "VEC109 base/fr/passages: ERROR, no sample was embedded anew",
     ),
     "candidate": ("project/build/qlora/intl", "NOT_EVALUATED", "INT101 qlora/intl: ERROR, "),
     "base": ("project/build/base/intl", "HALT", "INT101 base/intl: ERROR, "),

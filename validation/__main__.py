@@ -90,12 +90,12 @@ def decide_stores(
             warn=lambda what: console.print(quote(what), soft_wrap=True),
         )
         if stores:
-            request, inputs = build_foreign_request(stores, triplets, day, evidence)
+            request = build_foreign_request(stores, triplets, day, evidence)
         else:
-            request, inputs = build_release_request(load_params(), day, evidence)
+            request = build_release_request(load_params(), day, evidence)
         rules = rulebook.policy.comparison if stores else rulebook.policy.release
         judgement = judge(request, rulebook, rules, evidence.announce)
-        return build_record(judgement, request, rulebook, inputs)
+        return build_record(judgement, request, rulebook)
 
 
 @app.command()

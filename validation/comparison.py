@@ -13,6 +13,8 @@ from validation.metrics import RECALL_DEPTHS, Positions, Ranks, Values, compute_
 from validation.statistics import Bootstrap, find_clusters
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline.vectors import Matrix
     from validation.evidence import CorpusEvidence, StoreEvidence
     from validation.outcomes import Interval
@@ -120,9 +122,16 @@ def answer_questions(questions: Matrix, passages: Matrix, corpus: CorpusEvidence
 
 def compare_answers(design: Design, base: Answers, candidate: Answers) -> Comparison:
     """Compute the interval of every metric's mean paired difference."""
-    names = list(base.metrics)
-    intervals = design.bootstrap.compute_intervals([candidate.metrics[name] - base.metrics[name] for name in names])
-    return Comparison(design, base, candidate, dict(zip(names, intervals, strict=True)))
+    return compare_pairs(design, [(base, candidate)])[0]
+
+
+def compare_pairs(design: Design, pairs: Sequence[tuple[Answers, Answers]]) -> list[Comparison]:
+    """Compare several pairs of stores on the same questions, which costs little more than comparing one."""
+    differences = [
+        candidate.metrics[name] - values for base, candidate in pairs for name, values in base.metrics.items()
+    ]
+    intervals = iter(design.bootstrap.compute_intervals(differences))
+    return [Comparison(design, *pair, {name: next(intervals) for name in pair[0].metrics}) for pair in pairs]
 
 
 def compute_flip_p(comparison: Comparison) -> dict[str, float]:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from pipeline.database import StoredRow, load_metadata, load_rows, open_database
-from pipeline.errors import PipelineError
-from pipeline.files import compute_sha256
-from pipeline.store import MANIFEST, FileRecord, Manifest, load_manifest
-from pipeline.vectors import VectorHeader, load_header
+from pipeline.database import StoredRow, load_metadata, load_rows, open_database, require_no_writer
+from pipeline.database_schema import find_structure_fault
+from pipeline.errors import PipelineError, StoreError
+from pipeline.files import compute_sha256, open_verified
+from pipeline.store import MANIFEST, Manifest, load_manifest
+from pipeline.vectors import VectorHeader, map_array
 from validation.outcomes import Check, Outcome
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
+    import numpy as np
     import numpy.typing as npt
 
     from pipeline.chunks import ChunkFile
     from pipeline.gold import GoldSet
     from pipeline.params import CandidateName
+
+PARTS = ("embeddings", "questions", "database")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,7 @@ class StoreEvidence:
     subject: str
     folder: Path
     manifest: Manifest
+    manifest_sha256: str
     passages: VectorEvidence
     questions: VectorEvidence
     metadata: dict[str, str]
@@ -65,33 +71,48 @@ class StoreEvidence:
 def collect_store(
     role: CandidateName, folder: Path, corpus: CorpusEvidence
 ) -> tuple[StoreEvidence | None, list[Check]]:
-    """Read a store after comparing its bytes with its manifest.
+    """Read a store after comparing its bytes with its manifest; what is read is what was hashed.
 
     Returns:
-        The evidence, or None when it cannot be trusted, with the integrity checks INT101 to INT103.
+        The evidence, or None when it cannot be trusted, with the integrity checks INT101 to INT103 and INT106.
     """
     subject = f"{role}/{corpus.name}"
     try:
-        manifest = load_manifest(folder)
-        altered = find_altered_file(folder, manifest)
-        if altered:
-            return None, [Check("INT101", subject, Outcome.ERROR, altered, "as in the manifest", detail=altered)]
-        checks = [Check("INT101", subject, Outcome.PASS, "equal", "as in the manifest", n=3)]
-        checks += check_binding(subject, manifest, corpus)
-        if any(check.outcome is not Outcome.PASS for check in checks):
-            return None, checks
-        return _read_store(role, subject, folder, manifest), checks
+        manifest, manifest_sha256 = load_manifest(folder), compute_sha256(folder / MANIFEST)
+        with open_files(folder, manifest) as streams:
+            checks = [Check("INT101", subject, Outcome.PASS, "equal", "as in the manifest", n=len(streams))]
+            checks += check_binding(subject, manifest, corpus)
+            if any(check.outcome is not Outcome.PASS for check in checks):
+                return None, checks
+            passages = VectorEvidence(*map_array(streams["embeddings"], folder / manifest.files.embeddings.name))
+            questions = VectorEvidence(*map_array(streams["questions"], folder / manifest.files.questions.name))
     except PipelineError as error:
-        return None, [Check("INT101", subject, Outcome.ERROR, detail=str(error))]
+        return None, [Check("INT101", subject, Outcome.ERROR, detail=_tell(error, folder))]
+    try:
+        metadata, rows = _read_database(folder / manifest.files.database.name)
+    except PipelineError as error:
+        return None, [*checks, Check("INT106", subject, Outcome.ERROR, detail=_tell(error, folder))]
+    checks.append(Check("INT106", subject, Outcome.PASS, "sound", "as exported"))
+    return StoreEvidence(role, subject, folder, manifest, manifest_sha256, passages, questions, metadata, rows), checks
 
 
-def find_altered_file(folder: Path, manifest: Manifest) -> str | None:
-    """Return what differs between a store's folder and its manifest, or None."""
-    records = [manifest.files.embeddings, manifest.files.questions, manifest.files.database]
-    extra = {path.name for path in folder.iterdir()} - {record.name for record in records} - {MANIFEST}
+@contextlib.contextmanager
+def open_files(folder: Path, manifest: Manifest) -> Iterator[dict[str, BinaryIO]]:
+    """Open the three files of a store, whose bytes are those of its manifest, by part.
+
+    Raises:
+        StoreError: there is another file beside them.
+        InputError: a file is missing, a link, or of other bytes.
+    """
+    records = {part: getattr(manifest.files, part) for part in PARTS}
+    extra = {path.name for path in folder.iterdir()} - {record.name for record in records.values()} - {MANIFEST}
     if extra:
-        return f"{min(extra)} is not in the manifest"
-    return next((fault for record in records if (fault := _compare_file(folder, record))), None)
+        raise StoreError(min(extra), "is not in the manifest", "remove it, or build the store again")
+    with contextlib.ExitStack() as stack:
+        yield {
+            part: stack.enter_context(open_verified(folder / record.name, record.size, record.sha256))
+            for part, record in records.items()
+        }
 
 
 def check_binding(subject: str, manifest: Manifest, corpus: CorpusEvidence) -> list[Check]:
@@ -113,31 +134,15 @@ def check_binding(subject: str, manifest: Manifest, corpus: CorpusEvidence) -> l
     ]
 
 
-def _compare_file(folder: Path, record: FileRecord) -> str | None:
-    path = folder / record.name
-    if not path.is_file():
-        return f"{record.name} is missing"
-    if path.stat().st_size != record.size:
-        return f"{record.name}: expected {record.size} bytes, got {path.stat().st_size}"
-    if compute_sha256(path) != record.sha256:
-        return f"{record.name}: SHA-256 differs from the manifest"
-    return None
+def _tell(error: PipelineError, folder: Path) -> str:
+    """Return what is wrong and where in the store, wherever the store lies."""
+    return f"{error.where.removeprefix(f'{folder}/')}: {error.problem}"
 
 
-def _read_store(role: CandidateName, subject: str, folder: Path, manifest: Manifest) -> StoreEvidence:
-    with open_database(folder / manifest.files.database.name) as connection:
-        metadata, rows = load_metadata(connection), load_rows(connection)
-    return StoreEvidence(
-        role=role,
-        subject=subject,
-        folder=folder,
-        manifest=manifest,
-        passages=_read_vectors(folder / manifest.files.embeddings.name),
-        questions=_read_vectors(folder / manifest.files.questions.name),
-        metadata=metadata,
-        rows=rows,
-    )
-
-
-def _read_vectors(path: Path) -> VectorEvidence:
-    return VectorEvidence(load_header(path), np.load(path, allow_pickle=False))
+def _read_database(path: Path) -> tuple[dict[str, str], list[StoredRow]]:
+    require_no_writer(path)
+    with open_database(path) as connection:
+        fault = find_structure_fault(connection)
+        if fault is not None:
+            raise StoreError(path, fault, "export the database again")
+        return load_metadata(connection), load_rows(connection)

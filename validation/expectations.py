@@ -11,6 +11,7 @@ os.environ["GX_ANALYTICS_ENABLED"] = "false"
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "module 'sre_", DeprecationWarning)
     import great_expectations as gx
+import numpy as np
 from great_expectations.core.expectation_suite import ExpectationSuite
 from great_expectations.data_context.types.base import ProgressBarsConfig
 from pydantic import ConfigDict
@@ -47,7 +48,8 @@ class ExpectationRunner:
         """Open the context and load every suite of a folder."""
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
-        self._assets = self._context.data_sources.add_pandas("evidence")
+        asset = self._context.data_sources.add_pandas("evidence").add_dataframe_asset("table")
+        self._tables = asset.add_batch_definition_whole_dataframe("whole")
         paths = sorted(suites.glob("*.json"))
         self._suites = {path.stem: load_json(path, SuiteFile) for path in paths}
 
@@ -56,8 +58,7 @@ class ExpectationRunner:
 
         A check passes when all its expectations hold; an expectation that raised makes it ERROR.
         """
-        asset = self._assets.add_dataframe_asset(f"{suite}:{subject}")
-        batch = asset.add_batch_definition_whole_dataframe("whole").get_batch({"dataframe": frame})
+        batch = self._tables.get_batch({"dataframe": frame})
         definition = self._suites[suite].model_dump()
         report = batch.validate(ExpectationSuite(**definition), expectation_parameters=parameters)
         by_check: dict[str, list[ExpectationValidationResult]] = {}
@@ -72,7 +73,7 @@ def list_parameters(limits: Limits, *, rows: int, model_id: str, corpora: Iterab
         "total": rows,
         "rows": rows,
         "corpora": list(corpora),
-        "dimensions": [limits.dimension],
+        "dimension": limits.dimension,
         "norm_min": 1 - limits.norm_tolerance,
         "norm_max": 1 + limits.norm_tolerance,
         "distinct_texts_min": float(limits.distinct_texts_min),
@@ -109,7 +110,8 @@ def _find_exception(result: ExpectationValidationResult) -> str | None:
 
 def _observe(result: ExpectationValidationResult) -> Any:
     if "observed_value" in result.result:
-        return result.result["observed_value"]
+        value = result.result["observed_value"]
+        return value.item() if isinstance(value, np.generic) else value
     return {"unexpected": result.result.get("unexpected_count")}
 
 

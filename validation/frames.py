@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.database import serialise_metadata
+from pipeline.database_schema import RELABEL_KEY
 from pipeline.vectors import MATRIX_RANK
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from validation.evidence import StoreEvidence, VectorEvidence
 
 REAL_KINDS = "biuf"
+BLOCK_ROWS = 4096
 
 
 def build_chunk_frame(chunks: ChunkFile) -> pd.DataFrame:
@@ -27,51 +28,75 @@ def build_chunk_frame(chunks: ChunkFile) -> pd.DataFrame:
 
 
 def build_vector_frame(vectors: VectorEvidence) -> pd.DataFrame:
-    """Return one row a vector: dimension, dtype, order, whether finite, norm (none when not finite) and digest.
+    """Return one row that sums a matrix up: rows, dimension, dtype, order, lengths, and how many vectors are wrong.
 
-    The dimension of what is no matrix is 0; what is no real number counts as not finite. Beside each row stands
-    how many dimensions have one and the same finite value wherever they have one, at least twice.
+    `not_finite` counts rows with NaN, infinity or what is no real number; `length_min` and `length_max` are those of
+    the other rows; `distinct` is the share of different vectors; `constant_dimensions` counts dimensions with one and
+    the same finite value wherever they have one, at least twice. The dimension of what is no matrix is 0. Beyond a
+    block of rows, memory grows by sixteen bytes a row.
     """
     values, header = vectors.values, vectors.header
-    matrix = _flatten_rows(values)
-    finite = np.asarray(np.isfinite(matrix).all(axis=1))
-    with np.errstate(over="ignore", invalid="ignore"):
-        norms = np.where(finite, np.linalg.norm(matrix, axis=1), np.nan)
-    return pd.DataFrame({
-        "dimension": matrix.shape[1] if values.ndim == MATRIX_RANK else 0,
+    found = _sum_up(values)
+    return pd.DataFrame([{
+        "rows": values.shape[0] if values.ndim else 0,
+        "dimension": values.shape[1] if values.ndim == MATRIX_RANK else 0,
         "dtype": header.dtype,
         "order": "Fortran" if header.fortran_order else "C",
-        "finite": finite,
-        "norm": norms,
-        "constant_dimensions": _count_constant_dimensions(matrix),
-        "digest": [hashlib.sha256(row.tobytes()).hexdigest() for row in matrix],
-    })  # fmt: skip
+        **found,
+    }])  # fmt: skip
 
 
-def _count_constant_dimensions(matrix: npt.NDArray[np.float64]) -> int:
-    known = np.isfinite(matrix)
-    lowest = matrix.min(axis=0, where=known, initial=np.inf)
-    highest = matrix.max(axis=0, where=known, initial=-np.inf)
-    return int(((lowest == highest) & (known.sum(axis=0) > 1)).sum())
-
-
-def _flatten_rows(values: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:
+def _sum_up(values: npt.NDArray[np.generic]) -> dict[str, float]:
     shape = values.shape or (1,)
     rows, width = shape[0], math.prod(shape[1:])
-    if values.dtype.kind not in REAL_KINDS:
-        return np.full((rows, width), np.nan)
-    return values.reshape(rows, width).astype(np.float64)
+    lengths, hashes = [np.empty(0)], [np.empty(0, dtype=np.uint64)]
+    lowest, highest, known = np.full(width, np.inf), np.full(width, -np.inf), np.zeros(width, dtype=np.int64)
+    not_finite = 0
+    for start in range(0, rows, BLOCK_ROWS):
+        block = np.ascontiguousarray(values.reshape(shape)[start : start + BLOCK_ROWS])
+        block = block.reshape(len(block), width)
+        matrix = block.astype(np.float64) if values.dtype.kind in REAL_KINDS else np.full(block.shape, np.nan)
+        numbers = np.isfinite(matrix)
+        finite = numbers.all(axis=1)
+        with np.errstate(over="ignore"):
+            lengths.append(np.linalg.norm(matrix[finite], axis=1))
+        hashes.append(_hash_rows(block))
+        lowest = np.minimum(lowest, matrix.min(axis=0, where=numbers, initial=np.inf))
+        highest = np.maximum(highest, matrix.max(axis=0, where=numbers, initial=-np.inf))
+        known += numbers.sum(axis=0)
+        not_finite += int((~finite).sum())
+    length, kinds = np.concatenate(lengths), len(np.unique(np.concatenate(hashes)))
+    return {
+        "not_finite": not_finite,
+        "length_min": float(length.min()) if length.size else math.nan,
+        "length_max": float(length.max()) if length.size else math.nan,
+        "distinct": kinds / rows if rows else 0.0,
+        "constant_dimensions": int(((lowest == highest) & (known > 1)).sum()),
+    }
+
+
+def _hash_rows(block: npt.NDArray[np.generic]) -> npt.NDArray[np.uint64]:
+    """Return a 64-bit hash of each row's bytes: a sum of words by odd multipliers, modulo 2 to the 64.
+
+    Different rows collide about as often as random numbers would; a collision makes a matrix look worse, never better.
+    """
+    content = np.frombuffer(block.tobytes(), dtype=np.uint8).reshape(len(block), block.shape[1] * block.itemsize)
+    padded = np.pad(content, ((0, 0), (0, -content.shape[1] % 8))).view(np.uint64)
+    odd = 2 * np.random.default_rng(0).integers(0, 2**63, padded.shape[1], dtype=np.uint64) + 1
+    mixed = padded ^ (padded >> np.uint64(29))
+    hashed: npt.NDArray[np.uint64] = (mixed * odd).sum(axis=1, dtype=np.uint64)
+    return hashed
 
 
 def build_database_frame(store: StoreEvidence, chunks: ChunkFile) -> pd.DataFrame:
-    """Return one row a database row: whether id, text fields and blob are those of the chunk at that position."""
+    """Return one row a database row: whether number and id, text fields and blob are those of the chunk there."""
     values = np.atleast_1d(store.passages.values)
     records: list[dict[str, bool]] = []
     for row, stored in enumerate(store.rows):
         chunk = chunks.chunks[row] if row < chunks.total else None
         found = (stored.text, stored.source, stored.page, stored.tokens, stored.metadata)
         records.append({
-            "id_equal": chunk is not None and stored.id == chunk.id,
+            "id_equal": chunk is not None and (stored.number, stored.id) == (row + 1, chunk.id),
             "text_equal": chunk is not None and found == _list_text_fields(chunk),
             "vector_equal": row < min(len(values), chunks.total) and stored.embedding == values[row].tobytes(),
         })  # fmt: skip
@@ -83,6 +108,7 @@ def _list_text_fields(chunk: Chunk) -> tuple[object, ...]:
 
 
 def build_metadata_frame(store: StoreEvidence) -> pd.DataFrame:
-    """Return the database's metadata as one row; a missing key is a null."""
+    """Return the database's metadata as one row, a missing key as a null, and the keys that nothing declares."""
     keys = ("schema_version", "embedding_dim", "total_chunks", "model_id")
-    return pd.DataFrame([{key: store.metadata.get(key) for key in keys}])
+    strange = sorted(set(store.metadata) - {*keys, RELABEL_KEY})
+    return pd.DataFrame([{**{key: store.metadata.get(key) for key in keys}, "undeclared": ", ".join(strange)}])

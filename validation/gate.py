@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from pipeline.chunks import load_chunks
 from pipeline.files import compute_sha256
 from pipeline.gold import load_gold
+from validation.canaries import check_canary
 from validation.certificate import check_certificate, list_bound
 from validation.comparison import Comparison, answer_questions, build_design, compare_answers, find_slices, get_matrices
 from validation.criteria import check_criterion, check_floor
 from validation.decision import Key, block, complete_ledger, decide
 from validation.evidence import CorpusEvidence, StoreEvidence
 from validation.expectations import ExpectationRunner
+from validation.inputs import Input, check_unchanged, list_inputs
 from validation.latency import check_latency, collect_digests
 from validation.leakage import TrainingEvidence, check_leak
 from validation.outcomes import Check, Decision, Outcome
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import date
 
+    from pipeline.canary import Canary
     from pipeline.params import CandidateName
     from validation.certificate import Certificate
     from validation.latency import LatencyEvidence
@@ -35,15 +38,18 @@ if TYPE_CHECKING:
 class GateRequest:
     """Everything that is judged; evidence that is not there is None and makes its checks ERROR where required.
 
-    `for_release` protects the base (HALT) and lets waivers speak; `as_of` is the day on which waivers are looked at.
+    `for_release` protects the base (HALT) and lets waivers speak; `as_of` is the day on which waivers are looked at;
+    `inputs` are the files from which that evidence was read.
     """
 
     corpora: list[CorpusRequest]
     latency: LatencyEvidence | None
     training: TrainingEvidence | None
     certificate: Certificate | None
+    canaries: dict[CandidateName, Canary]
     for_release: bool
     as_of: date
+    inputs: tuple[Input, ...] = ()
 
 
 @dataclass(slots=True)
@@ -65,6 +71,7 @@ class Judgement:
     decision: Decision
     ledger: list[Check]
     findings: list[CorpusFindings]
+    inputs: list[Input]
 
 
 def judge(request: GateRequest, rulebook: Rulebook, rules: Rules, announce: Callable[[str], None]) -> Judgement:
@@ -82,10 +89,13 @@ def judge(request: GateRequest, rulebook: Rulebook, rules: Rules, announce: Call
         bases = [(found.corpus, found.stores.get("base")) for found in findings]
         bound = list_bound(rulebook, [(corpus, base.manifest if base else None) for corpus, base in bases])
         executed.append(check_certificate(rules.certificate, request.certificate, bound, rulebook.policy))
+    inputs = [*list_inputs(rulebook, ((found.corpus, found.stores.values()) for found in findings)), *request.inputs]
+    declared.append((rules.unchanged, "gate"))
+    executed.append(check_unchanged(rules.unchanged, inputs))
     ledger = complete_ledger(declared, executed)
     if request.for_release:
         ledger = apply_waivers(ledger, rulebook.policy.waivers, request.as_of)
-    return Judgement(decide(ledger, protects_base=request.for_release), ledger, findings)
+    return Judgement(decide(ledger, protects_base=request.for_release), ledger, findings, inputs)
 
 
 def judge_corpus(
@@ -99,17 +109,22 @@ def judge_corpus(
     """Look at one corpus with both its stores and compare their answers."""
     corpus = load_corpus(request)
     announce(f"corpus {corpus.name}")
+    declared = list(declare_checks(corpus, request, whole, policy, rules))
     executed = check_corpus(corpus, policy.limits, runner)
     stores, checks = check_stores(request, corpus, policy.limits, runner, announce)
+    if rules.canary in {check for check, _ in declared}:
+        limit = policy.limits.canary_similarity
+        for store in stores.values():
+            checks += check_canary(rules.canary, store, corpus, whole.canaries.get(store.role), limit)
     announce(f"training pairs against {corpus.name}")
-    declared = list(declare_checks(corpus, request, whole, policy, rules))
     found = CorpusFindings(request, corpus, stores, declared, executed + checks)
     if (rules.leak, corpus.name) in declared:
         found.executed.append(check_leak(rules.leak, corpus, whole.training, policy.limits.leak_similarity))
     if len(stores) == len(ROLES):
         found.executed += check_latencies(found, whole.latency, policy, rules)
     announce(f"retrieval on {corpus.name}")
-    blocking = next((check for check in checks if check.outcome is not Outcome.PASS and _is_needed(check)), None)
+    needed = {*rules.integrity, *rules.vectors}
+    blocking = next((check for check in checks if check.outcome is not Outcome.PASS and check.id in needed), None)
     if blocking is not None:
         found.executed += [block(key, blocking) for key in list_retrieval_keys(request, rules, declared)]
     else:
@@ -140,11 +155,12 @@ def declare_checks(
 ) -> Iterator[Key]:
     """List every check that must report for a corpus; an optional one only where its evidence is given."""
     name, left_out = corpus.name, _list_left_out(corpus, whole, policy, rules)
+    vectors = [*rules.vectors, *({rules.canary} - left_out)]
     yield from ((check, name) for check in rules.corpus)
     for role in ROLES:
         subject = f"{role}/{name}"
         yield from ((check, subject) for check in rules.integrity if check != "INT104")
-        yield from ((check, f"{subject}/{part}") for part in ("passages", "questions") for check in rules.vectors)
+        yield from ((check, f"{subject}/{part}") for part in ("passages", "questions") for check in vectors)
         yield from ((check, subject) for check in rules.database)
     if "INT104" in rules.integrity:
         yield ("INT104", name)
@@ -158,6 +174,7 @@ def _list_left_out(corpus: CorpusEvidence, whole: GateRequest, policy: Policy, r
     limits = policy.limits
     sizes = [len(places) for places in find_slices(corpus, limits.slice_fields).values()]
     missing = set() if whole.training else {rules.leak}
+    missing |= set() if whole.canaries else {rules.canary}
     missing |= set() if max(sizes, default=0) >= limits.slice_min else {rules.slices.loss, rules.slices.collapse}
     return missing & set(rules.optional)
 
@@ -219,7 +236,3 @@ def check_latencies(
         )
         for operation, check in rules.latency.items()
     ]
-
-
-def _is_needed(check: Check) -> bool:
-    return check.id.startswith(("INT", "VEC"))

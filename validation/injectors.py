@@ -14,8 +14,10 @@ import numpy.typing as npt
 from pipeline.documents import load_json
 from pipeline.files import write_json
 from pipeline.store import load_manifest
+from pipeline.vectors import DIMENSION
 from validation.comparison import DEPTHS, PRIMARY, find_slices
 from validation.expectations import SuiteFile
+from validation.inputs import Input
 from validation.metrics import rank_relevant
 from validation.release_case import ReleaseCase, blur, normalise
 from validation.spoiling import (
@@ -39,6 +41,7 @@ Spoil = Callable[[ReleaseCase], ReleaseCase]
 TRUNCATED = 256
 REPEATED = 0.05
 WHISPER = 1e-4
+PROMPT = 0.3
 # A question that leans a little more to a wrong passage than to the right one finds the right one second.
 DECOY = 1.05
 
@@ -187,6 +190,28 @@ def keep_latency(case: ReleaseCase) -> ReleaseCase:
     """Change the candidate's vectors by next to nothing and leave the latency evidence as it was."""
     draw = np.random.default_rng(case.rulebook.policy.statistics.seed)
     return replace(change_passages(lambda rows: blur(rows, WHISPER, draw))(case), rebinds=False)
+
+
+def rotate(case: ReleaseCase) -> ReleaseCase:
+    """Turn all of the candidate's vectors alike, so that it answers as before in the space of another model."""
+    draw = np.random.default_rng(case.rulebook.policy.statistics.seed)
+    turn = np.linalg.qr(draw.standard_normal((DIMENSION, DIMENSION)))[0].astype(np.float32)
+    case, store = case.copy_store("qlora")
+    replace_array(store, "questions", normalise(load_array(store, "questions") @ turn))
+    replace_passages(store, normalise(load_array(store, "embeddings") @ turn))
+    return case
+
+
+def blur_questions(case: ReleaseCase) -> ReleaseCase:
+    """Move the candidate's questions by about as much as another prompt would."""
+    draw = np.random.default_rng(case.rulebook.policy.statistics.seed)
+    return change_array("questions", lambda rows: blur(rows, PROMPT, draw))(case)
+
+
+def outdate_input(case: ReleaseCase) -> ReleaseCase:
+    """Name a file as it was before it changed."""
+    path = case.rulebook.digests["policy"][0]
+    return replace(case, inputs=(Input("note", path, "0" * 64),))
 
 
 def slow_down(case: ReleaseCase) -> ReleaseCase:

@@ -20,7 +20,7 @@ from pipeline.documents import Strict, load_json
 from pipeline.errors import StoreError
 from pipeline.files import write_json
 from pipeline.store import Digest, Manifest, load_manifest
-from validation.evidence import find_altered_file
+from validation.evidence import open_files
 from validation.latency_rounds import OPERATIONS, Machine, Plan, RoundTimes, Side, measure_rounds
 from validation.outcomes import Check, Interval, Outcome
 from validation.policy import Operation
@@ -80,7 +80,7 @@ def measure_latency(targets: Sequence[LatencyTarget], path: Path, *, rounds: int
     Raises:
         StoreError: no corpus, one named twice, stores that are not what they say or not comparable, or a failed or
             incomplete run; nothing is written then.
-        InputError: a manifest is malformed.
+        InputError: a manifest is malformed, or a file is not the one that it lists.
     """
     names = [target.corpus for target in targets]
     if not names or len(set(names)) < len(names):
@@ -99,7 +99,8 @@ def _copy_stores(target: LatencyTarget, folder: Path) -> dict[Side, Path]:
     asked = load_manifest(target.base).questions_sha256
     for store, copy in zip((target.base, target.candidate), copies.values(), strict=True):
         manifest = load_manifest(store)
-        fault = find_altered_file(store, manifest) or find_altered_file(shutil.copytree(store, copy), manifest)
+        with open_files(store, manifest), open_files(shutil.copytree(store, copy), manifest):
+            fault = None
         if manifest.corpus != target.corpus:
             fault = f"expected a store of {target.corpus}, got one of {manifest.corpus}"
         elif manifest.questions_sha256 != asked:

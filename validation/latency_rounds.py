@@ -39,6 +39,8 @@ OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 SIDES: tuple[Side, ...] = get_args(Side)
 PLAN_VARIABLE = "LATENCY_PLAN"
 DEPTH = 10
+# Far more than any run takes: what lasts longer hangs.
+TIMEOUT_S = 3600.0
 
 _MODULE = "validation/latency_rounds.py"
 # One thread for either store: how a machine shares out its cores is not the question.
@@ -158,7 +160,7 @@ def measure_rounds(plan: Plan, folder: Path) -> Report:
         folder: where plan and report are written; left out where an error names a store in it.
 
     Raises:
-        StoreError: a run failed, or pytest-benchmark reports other runs than the planned ones.
+        StoreError: a run failed or hangs, or pytest-benchmark reports other runs than the planned ones.
     """
     source, target = folder / "plan.json", folder / "report.json"
     write_json(source, plan.model_dump(mode="json"))
@@ -166,9 +168,20 @@ def measure_rounds(plan: Plan, folder: Path) -> Report:
     environment |= {PLAN_VARIABLE: str(source), "COLUMNS": "1000"}  # wide enough for the reason of a failure
     written = (f"--benchmark-json={target}", f"--benchmark-storage=file://{folder}")
     command = [sys.executable, "-m", "pytest", _MODULE, *_OPTIONS, *written]
-    ended = subprocess.run(  # noqa: S603 - our own interpreter on our own file
-        command, cwd=PROJECT_ROOT, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False
-    )
+    try:
+        ended = subprocess.run(  # noqa: S603 - our own interpreter on our own file
+            command,
+            cwd=PROJECT_ROOT,
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired as error:
+        message = f"the latency run was ended after {TIMEOUT_S:g} seconds"
+        raise StoreError(_MODULE, message, "measure again on a machine that is less busy, or in fewer rounds") from error
     if ended.returncode != 0:
         reason = _find_reason(ended.stdout + ended.stderr).replace(f"{folder}{os.sep}", "")
         message = f"pytest ended with {ended.returncode}: {reason}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -60,6 +60,7 @@ class Limits(Strict):
     slice_min: Count
     collapse_hits: Count
     latency_ratio: Annotated[Number, Field(ge=1)]
+    canary_similarity: Annotated[Share, Field(gt=0)]
     leak_similarity: Annotated[Share, Field(gt=0)]
     waivers_max: Annotated[int, Field(ge=0)]
 
@@ -116,7 +117,9 @@ class Rules(Strict):
     floor: CheckId | None
     slices: SliceChecks
     latency: dict[Operation, CheckId]
+    canary: CheckId
     leak: CheckId
+    unchanged: CheckId
     certificate: CheckId | None
     optional: list[CheckId]
 
@@ -128,7 +131,9 @@ class Rules(Strict):
             self.slices.loss,
             self.slices.collapse,
             *self.latency.values(),
+            self.canary,
             self.leak,
+            self.unchanged,
             self.certificate,
         ]
         groups = [*self.integrity, *self.corpus, *self.vectors, *self.database, *criteria]
@@ -206,6 +211,10 @@ def _check_rules(policy: Policy) -> None:
         for criterion in (*rules.primary, *rules.secondary):
             known = criterion.kind == "superiority" or criterion.metric in policy.limits.margins
             _require(known, f"limits.margins: no margin for {criterion.metric}, which {criterion.check} needs")
+        missing = sorted({*get_args(Operation)} - set(rules.latency))
+        _require(not missing, f"{name}.latency: no check of {', '.join(missing)}")
+        gains = any(criterion.kind == "superiority" for criterion in rules.primary)
+        _require(gains, f"{name}.primary: no criterion of superiority, so nothing would have to be gained")
     _require(not policy.release.optional, "release.optional: a release leaves nothing out")
 
 

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
-from pipeline.files import compute_sha256, write_json
+from pipeline.files import write_json
 from pipeline.params import PROJECT_ROOT
-from pipeline.store import MANIFEST
 from validation.certificate import compute_code_digest
 from validation.document import (
     CheckRecord,
@@ -24,25 +23,21 @@ from validation.retrieval_record import describe_comparison
 from validation.waivers import describe_waiver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from validation.explanation import Explanation
     from validation.gate import GateRequest, Judgement
     from validation.outcomes import Check
     from validation.policy import DeclaredCheck, Rulebook
 
 DECISION = "decision.json"
-Inputs = list[tuple[str, Path]]
 
 
-def build_record(judgement: Judgement, request: GateRequest, rulebook: Rulebook, evidence: Inputs) -> Record:
+def build_record(judgement: Judgement, request: GateRequest, rulebook: Rulebook) -> Record:
     """Return the decision document; the same evidence gives the same document, byte for byte.
 
     Args:
         judgement: what was decided, and on what.
         request: what was judged.
         rulebook: policy, catalogue and the digests of their files.
-        evidence: names and paths of further files that were read, such as the latency run and the certificate.
     """
     verdict = judgement.decision.verdict
     rules = rulebook.policy.release if request.for_release else rulebook.policy.comparison
@@ -70,10 +65,7 @@ def build_record(judgement: Judgement, request: GateRequest, rulebook: Rulebook,
         ],
         as_of=request.as_of.isoformat() if waivers else None,
         code=CodeRecord(revision=find_revision(), sha256=compute_code_digest()),
-        inputs={
-            name: InputRecord(path=_shorten(path), sha256=digest)
-            for name, path, digest in _list_inputs(judgement, rulebook, evidence)
-        },
+        inputs={each.name: InputRecord(path=_shorten(each.path), sha256=each.sha256) for each in judgement.inputs},
     )
 
 
@@ -134,23 +126,6 @@ def _describe_check(check: Check, declared: DeclaredCheck | None, explanation: E
         explanation=explanation,
         remedy=declared.remedy if declared else None,
     )
-
-
-def _list_inputs(judgement: Judgement, rulebook: Rulebook, evidence: Inputs) -> Iterator[tuple[str, Path, str]]:
-    for name, (path, digest) in rulebook.digests.items():
-        yield name, path, digest
-    for name, path in evidence:
-        yield name, path, compute_sha256(path)
-    for found in judgement.findings:
-        corpus = found.corpus
-        yield f"{corpus.name}/chunks", corpus.chunks_path, corpus.chunks_sha256
-        yield f"{corpus.name}/questions", corpus.questions_path, corpus.questions_sha256
-        yield f"{corpus.name}/qrels", corpus.qrels_path, corpus.qrels_sha256
-        for store in found.stores.values():
-            yield f"{store.subject}/manifest", store.folder / MANIFEST, compute_sha256(store.folder / MANIFEST)
-            for role in ("embeddings", "questions", "database"):
-                file = getattr(store.manifest.files, role)
-                yield f"{store.subject}/{role}", store.folder / file.name, file.sha256
 
 
 def _shorten(path: Path) -> str:

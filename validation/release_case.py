@@ -11,18 +11,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.canary import Canary, CorpusCanary, Sample, describe_sample, draw_rows
+from pipeline.errors import StoreError
 from pipeline.provenance import write_provenance
 from pipeline.store import StoreInputs, build_store, load_manifest
 from pipeline.vectors import save_vectors
 from validation.gate import GateRequest, load_corpus
 from validation.latency import CorpusLatency, collect_digests
 from validation.spoiling import load_array
+from validation.stores import ROLES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pipeline.params import CandidateName
     from pipeline.vectors import Matrix
     from validation.certificate import Certificate
     from validation.evidence import CorpusEvidence
+    from validation.inputs import Input
     from validation.latency import LatencyEvidence
     from validation.leakage import TrainingEvidence
     from validation.policy import Policy, Rulebook
@@ -47,8 +53,10 @@ class ReleaseCase:
     rulebook: Rulebook
     latency: LatencyEvidence
     training: TrainingEvidence
+    canaries: dict[CandidateName, Canary]
     certificate: Certificate | None = None
     rebinds: bool = True
+    inputs: tuple[Input, ...] = ()
 
     @property
     def primary(self) -> CorpusEvidence:
@@ -75,8 +83,10 @@ class ReleaseCase:
             latency=self._bind_latency() if self.rebinds else self.latency,
             training=self.training,
             certificate=self.certificate,
+            canaries=self.canaries,
             for_release=True,
             as_of=NO_DAY,
+            inputs=self.inputs,
         )
 
     def _bind_latency(self) -> LatencyEvidence:
@@ -100,6 +110,8 @@ def build_control(request: CorpusRequest, folder: Path, policy: Policy) -> Path:
     corpus, base = load_corpus(request), request.stores["base"]
     manifest = load_manifest(base)
     passages, questions = load_array(base, "embeddings"), load_array(base, "questions")
+    if (len(passages), len(questions)) != (corpus.total, len(corpus.gold.questions)):
+        raise StoreError(base, "holds another number of vectors than there are texts", "rebuild the base store")
     draw = np.random.default_rng(policy.statistics.seed)
     answers = np.stack([passages[list(places)].mean(axis=0) for places in corpus.gold.relevant])
     work = folder.parent / f"{folder.name}-vectors"
@@ -112,6 +124,37 @@ def build_control(request: CorpusRequest, folder: Path, policy: Policy) -> Path:
         write_provenance(inputs.question_embeddings, request.questions, "questions", model)
     build_store(inputs, request.model_ids["qlora"] if request.model_ids else None, folder)
     return folder
+
+
+def build_canaries(corpora: Sequence[CorpusRequest]) -> dict[CandidateName, Canary]:
+    """Return for each role the sample that its model would embed, were its store what its manifest says.
+
+    Raises:
+        PipelineError: a store cannot be read.
+    """
+    canaries: dict[CandidateName, Canary] = {}
+    for role in ROLES:
+        found: dict[str, CorpusCanary] = {}
+        for request in corpora:
+            store = request.stores[role]
+            manifest = load_manifest(store)
+            passages = _sample_rows(load_array(store, "embeddings"), manifest.chunks_sha256)
+            questions = _sample_rows(load_array(store, "questions"), manifest.questions_sha256)
+            found[manifest.corpus] = CorpusCanary(
+                chunks_sha256=manifest.chunks_sha256,
+                questions_sha256=manifest.questions_sha256,
+                passages=passages,
+                questions=questions,
+            )
+            model = manifest.model
+        if model is not None:
+            canaries[role] = Canary(schema_version=1, model=model, corpora=found)
+    return canaries
+
+
+def _sample_rows(rows: npt.NDArray[Any], text_sha256: str) -> Sample:
+    places = draw_rows(text_sha256, len(rows))
+    return describe_sample(places, rows[places])
 
 
 def blur(vectors: Matrix, noise: float, draw: np.random.Generator) -> Matrix:

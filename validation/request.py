@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.canary import Canary
 from pipeline.documents import load_json
 from pipeline.errors import PipelineError, StoreError
 from pipeline.model_folder import TRAINING_FILE
@@ -12,6 +13,7 @@ from pipeline.params import BUILD
 from pipeline.triplets import TRIPLETS
 from validation.certificate import CERTIFICATE, Certificate
 from validation.gate import GateRequest, load_corpus
+from validation.inputs import Input, read_input
 from validation.latency import LatencyEvidence, LatencyTarget, is_current, load_latency, measure_latency
 from validation.leakage import load_training
 from validation.stores import ROLES, CorpusRequest
@@ -21,8 +23,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
-    from pipeline.params import Params
-    from validation.record import Inputs
+    from pipeline.params import CandidateName, Params
 
 LATENCY = "latency.json"
 
@@ -63,49 +64,53 @@ def require_built(corpora: list[CorpusRequest]) -> None:
         raise StoreError(folders[0], "no store has been built yet", "run `nox -s gate`, or `dvc repro` first")
 
 
-def build_release_request(params: Params, as_of: date, evidence: Evidence) -> tuple[GateRequest, Inputs]:
-    """Gather the project's own stores, the latency run, the candidate's training pairs and the certificate.
+def build_release_request(params: Params, as_of: date, evidence: Evidence) -> GateRequest:
+    """Gather the project's own stores, latency run, training pairs, samples embedded anew and the certificate.
 
     Raises:
         StoreError: nothing was built yet.
-        InputError: a corpus, a gold set, the training pairs, the candidate's record of its training or the certificate
-            is malformed.
+        InputError: a corpus, a gold set, or a file of evidence is malformed.
     """
     corpora = list_release_corpora(params)
     require_built(corpora)
     names = [load_corpus(corpus).name for corpus in corpora]
     record = BUILD / "models" / "qlora" / TRAINING_FILE
     certificate = evidence.folder / CERTIFICATE
-    request = GateRequest(
+    canaries: dict[CandidateName, Path] = {role: BUILD / "canaries" / f"{role}.json" for role in ROLES}
+    files = {"triplets": TRIPLETS, "training": record, "certificate": certificate}
+    # Hashed before they are read: a change in between shows when they are hashed again.
+    inputs = _read_present(files | {f"canary_{role}": path for role, path in canaries.items()})
+    return GateRequest(
         corpora=corpora,
         training=load_training(TRIPLETS, record) if record.is_file() else None,
         certificate=load_json(certificate, Certificate) if certificate.is_file() else None,
+        canaries={role: load_json(path, Canary) for role, path in canaries.items() if path.is_file()},
+        # Last, as nobody should wait for a measurement to hear that another file cannot be read.
         latency=load_or_measure_latency(corpora, names, evidence),
         for_release=True,
         as_of=as_of,
+        inputs=(*inputs, *_read_present({"latency": evidence.folder / LATENCY})),
     )
-    inputs = [("triplets", TRIPLETS), ("training", record), ("certificate", certificate)]
-    return request, _list_present(inputs, request, evidence)
 
 
-def build_foreign_request(
-    corpus: CorpusRequest, triplets: Path | None, as_of: date, evidence: Evidence
-) -> tuple[GateRequest, Inputs]:
+def build_foreign_request(corpus: CorpusRequest, triplets: Path | None, as_of: date, evidence: Evidence) -> GateRequest:
     """Gather two stores from elsewhere, their latency run and, where given, the candidate's training pairs.
 
     Raises:
         InputError: the corpus, the gold set or the training pairs are missing or malformed.
     """
     name = load_corpus(corpus).name
-    request = GateRequest(
+    inputs = _read_present({"triplets": triplets} if triplets else {})
+    return GateRequest(
         corpora=[corpus],
         training=load_training(triplets, None) if triplets else None,
-        latency=load_or_measure_latency([corpus], [name], evidence),
         certificate=None,
+        canaries={},
+        latency=load_or_measure_latency([corpus], [name], evidence),
         for_release=False,
         as_of=as_of,
+        inputs=(*inputs, *_read_present({"latency": evidence.folder / LATENCY})),
     )
-    return request, _list_present([("triplets", triplets)] if triplets else [], request, evidence)
 
 
 def load_or_measure_latency(
@@ -135,6 +140,5 @@ def load_or_measure_latency(
         return None
 
 
-def _list_present(inputs: Inputs, request: GateRequest, evidence: Evidence) -> Inputs:
-    latency = [("latency", evidence.folder / LATENCY)] if request.latency else []
-    return [(name, path) for name, path in inputs if path.is_file()] + latency
+def _read_present(files: dict[str, Path]) -> tuple[Input, ...]:
+    return tuple(read_input(name, path) for name, path in files.items() if path.is_file())

@@ -82,6 +82,12 @@ def _list_broken_stores(primary: str) -> list[Sabotage]:
                  change_database("UPDATE chunks SET text = text || ' (sic)' WHERE rowid = 3")),
         Sabotage("count-untrue", "the database tells another number of chunks", keep, (("STO207", store, fail),),
                  change_database("UPDATE metadata SET value = '1' WHERE key = 'total_chunks'")),
+        Sabotage("second-label", "the database has a second label", keep, (("STO209", store, fail),),
+                 change_database("INSERT INTO metadata VALUES ('Model_id', 'somebody-else')")),
+        Sabotage("other-space", "the label is right and the vectors are another model's", keep,
+                 (("VEC109", passages, fail), ("VEC109", questions, fail)), injectors.rotate),
+        Sabotage("prompt-dropped", "the questions were embedded without their prompt", keep,
+                 (("VEC109", questions, fail),), injectors.blur_questions, RETRIEVAL),
     ]  # fmt: skip
 
 
@@ -107,6 +113,10 @@ def _list_false_evidence(primary: str) -> list[Sabotage]:
                  (("CHK103", primary, error),), injectors.drop_expectation),
         Sabotage("leaked-questions", "gold questions are among the training questions", refuse,
                  (("TRN101", primary, error),), injectors.leak_questions),
+        Sabotage("view-added", "the database holds a view that no export makes", refuse,
+                 (("INT106", store, error),), change_database("CREATE VIEW more AS SELECT * FROM chunks")),
+        Sabotage("input-changed", "a file changed while it was judged", refuse,
+                 (("INT107", "gate", error),), injectors.outdate_input),
         Sabotage("latency-of-others", "the latency was measured on other stores", refuse,
                  (("LAT401", primary, error), ("LAT402", primary, error)), injectors.keep_latency),
     ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""Spoilt bytes for every reader and light command line."""

@@ -114,6 +114,12 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def faults(session: nox.Session) -> None:
+    """Put every fault of the catalogue into a release and print what caught it; writes `reports/fault-matrix.json`."""
+    run_python(session, "-m", "tests.faults.matrix", str(ROOT / "reports"))
+
+
+@nox.session(default=False)
 def mutate(session: nox.Session) -> None:
     """Change the deciding modules in small ways; of each module's mutants 95 % must fail a test.
 

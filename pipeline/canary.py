@@ -17,12 +17,13 @@ from pipeline.encoder import ModelIdentity, load_encoder
 from pipeline.files import compute_sha256, write_json
 from pipeline.gold import load_questions
 from pipeline.params import BUILD, CandidateName, load_params
-from pipeline.vectors import DIMENSION, DTYPE, Matrix
+from pipeline.vectors import DIMENSION, DTYPE, Matrix, find_value_fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SAMPLE_ROWS = 16
+BLOB_BYTES = DIMENSION * np.dtype(DTYPE).itemsize
 
 
 class Sample(Strict):
@@ -32,9 +33,16 @@ class Sample(Strict):
     vectors: list[str]
 
     def decode(self) -> Matrix:
-        """Return the vectors, float32 `(rows, 768)`. Raises ValueError when they are no such values."""
-        content = b"".join(base64.b64decode(vector, validate=True) for vector in self.vectors)
-        return np.frombuffer(content, dtype=DTYPE).reshape(len(self.rows), DIMENSION)
+        """Return the vectors, float32 `(rows, 768)`. Raises ValueError when they are no unit vectors of that size."""
+        contents = [base64.b64decode(vector, validate=True) for vector in self.vectors]
+        if len(contents) != len(self.rows) or {len(content) for content in contents} - {BLOB_BYTES}:
+            message = f"expected {len(self.rows)} vectors of {BLOB_BYTES} bytes"
+            raise ValueError(message)
+        vectors = np.frombuffer(b"".join(contents), dtype=DTYPE).reshape(len(self.rows), DIMENSION)
+        fault = find_value_fault(vectors)
+        if fault is not None:
+            raise ValueError(fault)
+        return vectors
 
 
 class CorpusCanary(Strict):

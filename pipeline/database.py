@@ -135,7 +135,8 @@ def open_database(path: Path) -> Iterator[sqlite3.Connection]:
                 missing = ", ".join(sorted(_TABLES - names))
                 raise StoreError(path, f"not a store database: no table {missing}", _REBUILD)
             yield connection
-    except sqlite3.DatabaseError as error:
+    # Python reads SQLite's messages as UTF-8, and a damaged schema is quoted in them byte for byte.
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise StoreError(path, f"damaged database: {error}", _REBUILD) from error
 
 

@@ -129,9 +129,13 @@ def _swap_folder(partial: Path, target: Path) -> None:
         partial.rename(target)
     elif not _exchange(partial, target):
         retired = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".retired", dir=target.parent))
-        target.rename(retired / "old")
-        partial.rename(target)
-        shutil.rmtree(retired)
+        try:
+            target.rename(retired / "old")
+            partial.rename(target)
+        finally:
+            if not target.exists():
+                (retired / "old").rename(target)
+            shutil.rmtree(retired, ignore_errors=True)
 
 
 def _exchange(one: Path, other: Path) -> bool:

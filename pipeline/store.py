@@ -28,7 +28,7 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class FileRecord(Strict):
     """Name, size in bytes and SHA-256 of one file of a store."""
 
-    name: Annotated[str, Field(pattern=r"^[^/\\]+$")]
+    name: Annotated[str, Field(pattern=r"^[^/\\\x00]+$")]
     size: int
     sha256: Digest
 

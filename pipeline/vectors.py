@@ -27,6 +27,8 @@ DTYPE = "<f4"
 NORM_TOLERANCE = 1e-3
 MAX_HEADER_BYTES = 10_000
 MATRIX_RANK = 2
+# More axes than this NumPy refuses to give an array.
+MAX_RANK = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32
 
 _MAGIC = b"\x93NUMPY"
 _VERSIONS = {(1, 0), (2, 0), (3, 0)}
@@ -100,8 +102,9 @@ def read_header(stream: BinaryIO, path: Path) -> VectorHeader:
 
 def _can_exist(shape: tuple[int, ...], item_bytes: int) -> bool:
     """Return whether NumPy can make an array of a shape at all, were there memory for it."""
-    sizes = [size for size in shape if size]
-    return min(shape, default=0) >= 0 < item_bytes and math.prod(sizes) * item_bytes <= np.iinfo(np.intp).max
+    if len(shape) > MAX_RANK or min(shape, default=0) < 0:
+        return False
+    return item_bytes > 0 and math.prod(size for size in shape if size) * item_bytes <= np.iinfo(np.intp).max
 
 
 def map_array(stream: BinaryIO, path: Path) -> tuple[VectorHeader, npt.NDArray[np.generic]]:
@@ -112,7 +115,7 @@ def map_array(stream: BinaryIO, path: Path) -> tuple[VectorHeader, npt.NDArray[n
     """
     header = read_header(stream, path)
     dtype = np.dtype(header.dtype)
-    if not header.shape or 0 in header.shape:
+    if 0 in header.shape:
         return header, np.zeros(header.shape, dtype=dtype)
     content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     values = np.frombuffer(content, dtype, offset=header.offset)

@@ -97,6 +97,7 @@ def _run_module(module: str) -> None:
         "pipeline.search": "search",
         "pipeline.corpus": "build_corpus",
         "pipeline.base_model": "make_base",
+        "pipeline.canary": "embed_canary",
     }
     run_command(getattr(importlib.import_module(module), commands[module]))
 

@@ -148,8 +148,10 @@ VECTOR_SABOTAGES: dict[str, tuple[Change, set[str]]] = {
     "double precision": (lambda array: array.astype("<f8"), {"VEC103"}),
     "half precision": (lambda array: array.astype("<f2"), {"VEC103"}),
     "Fortran order": (np.asfortranarray, {"VEC104"}),
-    "NaN": (lambda array: poison(array, np.nan), {"VEC105", "VEC106"}),
-    "infinity": (lambda array: poison(array, np.inf), {"VEC105", "VEC106"}),
+    "NaN": (lambda array: poison(array, np.nan), {"VEC105"}),
+    "infinity": (lambda array: poison(array, np.inf), {"VEC105"}),
+    "NaN everywhere": (lambda array: array * np.float32(np.nan), {"VEC105", "VEC106", "VEC107"}),
+    "NaN and a row too long": (lambda array: poison(array, np.nan) * np.float32(1.01), {"VEC105", "VEC106"}),
     "length 1.01": (lambda array: array * np.float32(1.01), {"VEC106"}),
     "length 0.998": (lambda array: array * np.float32(0.998), {"VEC106"}),
     "zero row": (clear_row, {"VEC106"}),
@@ -158,7 +160,7 @@ VECTOR_SABOTAGES: dict[str, tuple[Change, set[str]]] = {
     "truncated and padded": (lambda array: truncate(array, 0.0), {"VEC108"}),
     "truncated and padded with another number": (lambda array: truncate(array, 0.01), {"VEC108"}),
     "one dimension constant": (flatten_dimension, {"VEC108"}),
-    "NaN among padded rows": (lambda array: poison(truncate(array, 0.0), np.nan), {"VEC105", "VEC106", "VEC108"}),
+    "NaN among padded rows": (lambda array: poison(truncate(array, 0.0), np.nan), {"VEC105", "VEC108"}),
 }
 
 
@@ -214,7 +216,9 @@ def test_rows_that_are_not_finite_make_no_dimension_constant(
     replace_array(store, "embeddings", array)
     failed = {check for check, _ in list_failed(run_vectors(store, small, policy, "embeddings"))}
 
-    assert failed - {"VEC107"} == ({"VEC105", "VEC106"} if rows else set())
+    expected = ({"VEC105"} if rows else set()) | ({"VEC106"} if len(rows) == ROWS else set())
+
+    assert failed - {"VEC107"} == expected
 
 
 ODD_ARRAYS: dict[str, npt.NDArray[Any]] = {
@@ -269,6 +273,11 @@ DATABASE_SABOTAGES = {
     "model with a space": ("UPDATE metadata SET value = 'base-model ' WHERE key = 'model_id'", "STO208"),
     "model with another alphabet's letter": ("UPDATE metadata SET value = replace(value, 'a', '\u0430')", "STO208"),
     "model missing": ("DELETE FROM metadata WHERE key = 'model_id'", "STO208"),
+    "another key": ("INSERT INTO metadata VALUES ('licence', 'free')", "STO209"),
+    "second label": ("INSERT INTO metadata VALUES ('Model_id', 'qlora-model')", "STO209"),
+    "key without a name": ("INSERT INTO metadata VALUES ('', 'x')", "STO209"),
+    "key that is no text": ("INSERT INTO metadata VALUES (NULL, 'x')", "STO209"),
+    "key as bytes": ("INSERT INTO metadata VALUES (CAST('model_id' AS BLOB), 'base-model')", "STO209"),
 }
 
 
@@ -409,24 +418,28 @@ def test_every_check_of_the_suites_has_a_sabotage(policy: Policy) -> None:
 
 
 GOOD_FRAME: dict[str, list[Any]] = {
-    "dimension": [768] * 3,
-    "dtype": ["<f4"] * 3,
-    "order": ["C"] * 3,
-    "finite": [True] * 3,
-    "norm": [1.0] * 3,
-    "digest": ["a", "b", "c"],
-    "constant_dimensions": [0] * 3,
+    "rows": [3],
+    "dimension": [768],
+    "dtype": ["<f4"],
+    "order": ["C"],
+    "not_finite": [0],
+    "length_min": [1.0],
+    "length_max": [1.0],
+    "distinct": [1.0],
+    "constant_dimensions": [0],
 }
 
 
 @pytest.mark.parametrize(
     ("columns", "expected", "said"),
     [
-        ({"digest": None}, "VEC107", "digest"),
-        ({"norm": None}, "VEC106", "norm"),
-        ({"norm": ["a", 1.0, {}]}, "VEC106", "same type"),
+        ({"distinct": None}, "VEC107", "distinct"),
+        ({"length_min": None}, "VEC106", "length_min"),
+        ({"length_max": None}, "VEC106", "length_max"),
+        ({"rows": None}, "VEC101", "rows"),
+        ({"length_max": [{}]}, "VEC106", "not supported"),
     ],
-    ids=["table condition", "two expectations", "values that cannot be compared"],
+    ids=["one expectation", "two expectations", "the last of three", "the first check", "values that cannot be compared"],
 )
 def test_an_expectation_that_raises_is_an_error(
     policy: Policy, columns: dict[str, list[Any] | None], expected: str, said: str
@@ -435,6 +448,9 @@ def test_an_expectation_that_raises_is_an_error(
     frame = pd.DataFrame({name: cells for name, cells in (GOOD_FRAME | columns).items() if cells is not None})
     parameters = list_parameters(policy.limits, rows=3, model_id="m", corpora=["fr"])
     checks = ExpectationRunner(SUITES).run("vectors", "base/fr/passages", frame, parameters)
+
+    assert [check.id for check in checks] == list_served("vectors")
+
     errors = [check for check in checks if check.outcome is Outcome.ERROR]
 
     assert [check.id for check in errors] == [expected]

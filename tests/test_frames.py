@@ -366,15 +366,16 @@ def test_metadata_that_is_missing_is_a_null(pair: tuple[StoreEvidence, CorpusEvi
     [
         ([], ""),
         (["relabelled"], ""),
-        (["Model_id"], "Model_id"),
-        (["zeta", "relabelled", "alpha"], "alpha, zeta"),
-        (["model_id ", "m\u043edel_id"], "model_id , m\u043edel_id"),
-        ([""], " "),
+        (["Model_id"], "'Model_id'"),
+        (["zeta", "relabelled", "alpha"], "'alpha', 'zeta'"),
+        (["model_id ", "m\u043edel_id"], "'model_id ', 'm\u043edel_id'"),
+        ([""], "''"),
+        ([None, "a", b"model_id"], "'a', None, b'model_id'"),
     ],
-    ids=["none", "on record", "capital", "two", "look-alikes", "empty"],
+    ids=["none", "on record", "capital", "two", "look-alikes", "empty", "no text"],
 )
 def test_keys_that_nothing_declares_are_named(
-    pair: tuple[StoreEvidence, CorpusEvidence], keys: list[str], undeclared: str
+    pair: tuple[StoreEvidence, CorpusEvidence], keys: list[Any], undeclared: str
 ) -> None:
     """Every key but the four and the record of relabelling is named, told by its exact name."""
     strange = replace(pair[0], metadata=pair[0].metadata | dict.fromkeys(keys, "x"))

@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import validation.gate
 from pipeline.errors import InputError
 from pipeline.files import compute_sha256
+from pipeline.store import MANIFEST
 from pipeline.vectors import DIMENSION, Matrix
 from tests.conftest import Sample, build_sample_store, draw_unit_vectors, write_sample
 from tests.releases import (
@@ -37,18 +39,22 @@ from tests.releases import (
     write_release,
 )
 from tests.stores import (
+    FILES,
     ROWS,
     build_request,
     edit_database,
     edit_manifest,
     get_path,
     replace_array,
+    replace_passages,
     sign,
     write_pair,
 )
 from validation.gate import GateRequest, Judgement, judge
-from validation.outcomes import Outcome, Verdict
+from validation.inputs import Input, read_input
+from validation.outcomes import Check, Outcome, Verdict
 from validation.policy import EXPECTATIONS, Rulebook, Rules, Waiver
+from validation.release_case import build_canaries
 from validation.stores import ROLES, CorpusRequest
 
 if TYPE_CHECKING:
@@ -56,6 +62,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.params import CandidateName
+    from validation.decision import Key
     from validation.outcomes import Interval
     from validation.slices import SliceResult
 
@@ -63,7 +70,7 @@ if TYPE_CHECKING:
     Evidence = Callable[[GateRequest], GateRequest]
 
 Causes = dict[tuple[str, str], Outcome]
-BESIDE = ("latency", "training", "certificate")
+BESIDE = ("latency", "training", "certificate", "canaries")
 FAIL, ERROR, INCONCLUSIVE = Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE
 
 
@@ -103,7 +110,7 @@ def whole(release: list[CorpusRequest], rulebook: Rulebook) -> GateRequest:
 def build_pair_request(request: CorpusRequest) -> GateRequest:
     """Return the request to compare two stores from anywhere, of which nothing but the latency is known."""
     request, latency = replace(request, total=None, model_ids=None), build_latency([request])
-    return GateRequest([request], latency, training=None, certificate=None, for_release=False, as_of=DAY)
+    return GateRequest([request], latency, training=None, certificate=None, canaries={}, for_release=False, as_of=DAY)
 
 
 def judge_pair(request: GateRequest, rulebook: Rulebook, rules: Rules | None = None) -> Judgement:
@@ -118,14 +125,15 @@ def list_ids(judgement: Judgement) -> set[str]:
 
 def expect_keys(rules: Rules) -> set[tuple[str, str]]:
     """Return every check that the rules require of a primary corpus `fr` and a secondary one `intl`."""
-    keys = {("CER501", "gate"), ("RET307", "fr")}
+    keys = {("CER501", "gate"), ("INT107", "gate"), ("RET307", "fr")}
+    vectors = [*rules.vectors, "VEC109"]
     for name, criteria in (("fr", rules.primary), ("intl", rules.secondary)):
         ids = [*rules.corpus, "INT104", *(each.check for each in criteria), "RET308", "RET309", "LAT401", "LAT402"]
         keys |= {(check, name) for check in (*ids, "TRN101")}
         for role in ROLES:
             whole = {*rules.integrity, *rules.database} - {"INT104"}
             keys |= {(check, f"{role}/{name}") for check in whole}
-            keys |= {(check, f"{role}/{name}/{part}") for check in rules.vectors for part in ("passages", "questions")}
+            keys |= {(check, f"{role}/{name}/{part}") for check in vectors for part in ("passages", "questions")}
     return keys
 
 
@@ -241,12 +249,37 @@ def relabel_database(store: Path) -> None:
     edit_database(store, "UPDATE metadata SET value = 'stranger' WHERE key = 'model_id'")
 
 
+def add_view(store: Path) -> None:
+    """Add to a store's database what no export makes."""
+    edit_database(store, "CREATE VIEW more AS SELECT * FROM chunks")
+
+
+def label_twice(store: Path) -> None:
+    """Give a store's database a second label."""
+    edit_database(store, "INSERT INTO metadata VALUES ('Model_id', 'stranger')")
+
+
+def embed_otherwise(store: Path) -> None:
+    """Turn all vectors of a store alike: whatever it answered it still answers, in the space of another model."""
+    turn = np.linalg.qr(np.random.default_rng(3).standard_normal((DIMENSION, DIMENSION)))[0]
+    for part in ("embeddings", "questions"):
+        rows = np.load(get_path(store, part)) @ turn
+        turned = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype("<f4")
+        if part == "embeddings":
+            replace_passages(store, turned)
+        else:
+            replace_array(store, "questions", turned)
+
+
 SPOILT: dict[str, tuple[Sabotage, str, Verdict]] = {
     "bytes changed": (flip, "INT101", Verdict.NOT_EVALUATED),
     "store gone": (shutil.rmtree, "INT101", Verdict.NOT_EVALUATED),
     "origin unknown": (forget_model, "INT105", Verdict.NOT_EVALUATED),
     "other model": (rename_model, "INT105", Verdict.NOT_EVALUATED),
+    "view added": (add_view, "INT106", Verdict.NOT_EVALUATED),
     "not finite": (poison, "VEC105", Verdict.KEEP),
+    "vectors of another model": (embed_otherwise, "VEC109", Verdict.KEEP),
+    "second label": (label_twice, "STO209", Verdict.KEEP),
     "database relabelled": (relabel_database, "STO208", Verdict.KEEP),
 }
 
@@ -392,6 +425,41 @@ def bind_otherwise(request: GateRequest) -> GateRequest:
     return certify_otherwise(request, bound_to=request.certificate.bound_to | {"policy": "0" * 64})
 
 
+def outdate(request: GateRequest) -> GateRequest:
+    """Let a file of evidence have changed since it was read."""
+    changed = Input("training", request.corpora[0].questions, "0" * 64)
+    return replace(request, inputs=(read_input("triplets", request.corpora[0].chunks), changed))
+
+
+def lose(request: GateRequest) -> GateRequest:
+    """Let a file of evidence be gone since it was read."""
+    return replace(request, inputs=(Input("latency", request.corpora[0].chunks.parent / "absent", "0" * 64),))
+
+
+def embed_base_only(request: GateRequest) -> GateRequest:
+    """Let no sample of the candidate have been embedded anew."""
+    return replace(request, canaries={"base": request.canaries["base"]})
+
+
+def swap_canaries(request: GateRequest) -> GateRequest:
+    """Let the candidate's sample be the base's."""
+    return replace(request, canaries={**request.canaries, "qlora": request.canaries["base"]})
+
+
+def embed_one_corpus(request: GateRequest) -> GateRequest:
+    """Let only the primary corpus have been embedded anew."""
+    canaries = {
+        role: canary.model_copy(update={"corpora": {"fr": canary.corpora["fr"]}})
+        for role, canary in request.canaries.items()
+    }
+    return replace(request, canaries=canaries)
+
+
+def list_canaries(*stores: str) -> Causes:
+    """Return what is an ERROR where these stores have no sample."""
+    return {("VEC109", f"{store}/{part}"): ERROR for store in stores for part in ("passages", "questions")}
+
+
 SLOW: Causes = {(check, corpus): FAIL for check in ("LAT401", "LAT402") for corpus in CORPORA}
 UNMEASURED: Causes = dict.fromkeys(SLOW, ERROR)
 EVIDENCE: dict[str, tuple[Evidence, Verdict, Causes]] = {
@@ -422,6 +490,20 @@ EVIDENCE: dict[str, tuple[Evidence, Verdict, Causes]] = {
         {("TRN101", "fr"): ERROR, ("TRN101", "intl"): ERROR},
     ),
     "question leaked": (leak, Verdict.NOT_EVALUATED, {("TRN101", "fr"): ERROR, ("TRN101", "intl"): ERROR}),
+    "input changed": (outdate, Verdict.NOT_EVALUATED, {("INT107", "gate"): ERROR}),
+    "input gone": (lose, Verdict.NOT_EVALUATED, {("INT107", "gate"): ERROR}),
+    "candidate's sample missing": (
+        embed_base_only,
+        Verdict.NOT_EVALUATED,
+        list_canaries("qlora/fr", "qlora/intl"),
+    ),
+    "sample of the base's model": (swap_canaries, Verdict.NOT_EVALUATED, list_canaries("qlora/fr", "qlora/intl")),
+    "both samples missing": (
+        lambda request: replace(request, canaries={}),
+        Verdict.HALT,
+        list_canaries("base/fr", "base/intl", "qlora/fr", "qlora/intl"),
+    ),
+    "sample of one corpus": (embed_one_corpus, Verdict.HALT, list_canaries("base/intl", "qlora/intl")),
     "certificate missing": (
         lambda request: replace(request, certificate=None),
         Verdict.NOT_EVALUATED,
@@ -470,7 +552,7 @@ def test_missing_training_pairs_are_missed_on_every_corpus(good: Path, rulebook:
 def take_away(request: GateRequest, what: str) -> GateRequest:
     """Return a request without a piece of evidence, or with a store that is not where it should be."""
     if what in BESIDE:
-        nothing: dict[str, Any] = {what: None}
+        nothing: dict[str, Any] = {what: {} if what == "canaries" else None}
         return replace(request, **nothing)
     role, name = what.split("/")
     spoilt, corpora = list(CORPORA).index(name), list(request.corpora)
@@ -489,7 +571,9 @@ def test_less_evidence_never_releases(good: Path, rulebook: Rulebook, gone: set[
         request = take_away(request, name)
     verdict = judge_release(request, rulebook).decision.verdict
 
-    assert verdict is (Verdict.HALT if any(name.startswith("base/") for name in gone) else Verdict.NOT_EVALUATED)
+    protected = "canaries" in gone or any(name.startswith("base/") for name in gone)
+
+    assert verdict is (Verdict.HALT if protected else Verdict.NOT_EVALUATED)
 
 
 # The ledger: what is declared must report.
@@ -603,6 +687,84 @@ def test_the_order_of_corpora_changes_nothing(shared: Path, rulebook: Rulebook) 
     assert {check.key: check for check in turned.ledger} == {check.key: check for check in first.ledger}
 
 
+def test_every_input_is_hashed_again_at_the_end(whole: GateRequest, rulebook: Rulebook) -> None:
+    """Rules, texts, manifests, all files of all stores and what was given are told with the digest of their bytes."""
+    given = read_input("triplets", whole.corpora[0].chunks)
+    judgement = judge_release(replace(whole, inputs=(given,)), rulebook)
+    found = {each.name: each for each in judgement.inputs}
+    expected = {*rulebook.digests, "triplets"}
+    for name in CORPORA:
+        expected |= {f"{name}/{part}" for part in ("chunks", "questions", "qrels")}
+        expected |= {f"{role}/{name}/{part}" for role in ROLES for part in ("manifest", *FILES)}
+    check = get_check(judgement, "INT107", "gate")
+
+    assert found.keys() == expected
+    assert len(judgement.inputs) == len(expected)
+    assert all(each.sha256 == compute_sha256(each.path) for each in judgement.inputs)
+    assert found["qlora/intl/database"].path == get_path(whole.corpora[1].stores["qlora"], "database")
+    assert (check.outcome, check.observed, check.limit, check.n) == (Outcome.PASS, 0, 0, len(expected))
+
+
+@pytest.mark.parametrize("corpus", [0, 1], ids=["primary", "secondary"])
+@pytest.mark.parametrize("what", ["chunks", "qrels", "manifest", "embeddings", "database"])
+def test_what_changes_while_it_is_judged_is_not_evaluated(
+    whole: GateRequest, rulebook: Rulebook, corpus: int, what: str
+) -> None:
+    """A byte that is added after a file was looked at makes INT107 an ERROR that names the file, and nothing else."""
+    request = whole.corpora[corpus]
+    store = request.stores["qlora"]
+    paths = {"chunks": request.chunks, "qrels": request.qrels, "manifest": store / MANIFEST}
+    path = paths.get(what) or next(get_path(store, part) for part in FILES if part == what)
+    name = f"{'fr' if corpus == 0 else 'intl'}/{what}"
+    last = "retrieval on intl"
+
+    def interfere(told: str) -> None:
+        if told == last:
+            with path.open("ab") as stream:
+                stream.write(b"\n")
+
+    judgement = judge(whole, rulebook, rulebook.policy.release, interfere)
+
+    assert judgement.decision.verdict is Verdict.NOT_EVALUATED
+    assert list_causes(judgement) == {("INT107", "gate"): ERROR}
+    assert get_check(judgement, "INT107", "gate").detail == (
+        f"changed while it was judged: {name if what in ('chunks', 'qrels') else f'qlora/{name}'}"
+    )
+
+
+def test_a_change_is_seen_in_a_comparison_too(release: list[CorpusRequest], rulebook: Rulebook) -> None:
+    """Two stores from anywhere are hashed again as well."""
+    path = get_path(release[0].stores["base"], "questions")
+
+    def interfere(told: str) -> None:
+        if told.startswith("retrieval"):
+            path.write_bytes(path.read_bytes()[:-1] + b"\0")
+
+    judgement = judge(build_pair_request(release[0]), rulebook, rulebook.policy.comparison, interfere)
+
+    assert judgement.decision.verdict is Verdict.NOT_EVALUATED
+    assert get_check(judgement, "INT107", "gate").detail == "changed while it was judged: base/fr/questions"
+
+
+@pytest.mark.parametrize("check", ["INT106", "INT107"])
+def test_a_check_of_integrity_that_does_not_report_is_missed(
+    whole: GateRequest, rulebook: Rulebook, monkeypatch: pytest.MonkeyPatch, check: str
+) -> None:
+    """A gate that no longer executes one of them is NOT_EVALUATED wherever it was due, and the base is not blamed."""
+    complete = validation.gate.complete_ledger
+
+    def forget(declared: list[Key], executed: list[Check]) -> list[Check]:
+        return complete(declared, [each for each in executed if each.id != check])
+
+    monkeypatch.setattr(validation.gate, "complete_ledger", forget)
+    judgement = judge_release(whole, rulebook)
+    due = {key for key in expect_keys(rulebook.policy.release) if key[0] == check}
+
+    assert judgement.decision.verdict is Verdict.NOT_EVALUATED
+    assert {each.key for each in judgement.ledger if not each.reported} == due
+    assert {get_check(judgement, *key).outcome for key in due} == {ERROR}
+
+
 def test_judging_again_gives_the_same(shared: Path, rulebook: Rulebook) -> None:
     """The same evidence gives the same ledger, check by check."""
     request = build_gate_request(list_requests(shared), rulebook)
@@ -652,8 +814,11 @@ def test_a_comparison_leaves_out_what_belongs_to_releasing(good: Path, rulebook:
     release = {check for check, subject in expect_keys(rulebook.policy.release) if subject.split("/")[-1] != "intl"}
 
     assert judgement.decision.verdict is Verdict.RELEASE
-    assert release - list_ids(judgement) >= {"CER501", "RET307", "INT105", "TRN101"}
-    assert release - list_ids(judgement) <= {"CER501", "RET307", "INT105", "TRN101", "RET306"}
+    left_out = {"CER501", "RET307", "INT105", "TRN101", "VEC109"}
+
+    assert release - list_ids(judgement) >= left_out
+    assert release - list_ids(judgement) <= left_out | {"RET306"}
+    assert {"INT106", "INT107"} <= list_ids(judgement)
 
 
 @pytest.mark.parametrize(
@@ -668,6 +833,34 @@ def test_pairs_that_are_given_are_searched(
 
     assert get_check(judgement, "TRN101", "fr").outcome is outcome
     assert judgement.decision.verdict is (Verdict.RELEASE if outcome is Outcome.PASS else Verdict.NOT_EVALUATED)
+
+
+@pytest.mark.parametrize("roles", [("base", "qlora"), ("qlora",)], ids=["both", "candidate's"])
+def test_samples_that_are_given_are_looked_at(good: Path, rulebook: Rulebook, roles: tuple[CandidateName, ...]) -> None:
+    """With samples VEC109 is due for both stores of a comparison, and a store without one is an ERROR."""
+    request = list_requests(good)[0]
+    canaries = build_canaries([request])
+    given = replace(build_pair_request(request), canaries={role: canaries[role] for role in roles})
+    judgement = judge_pair(given, rulebook)
+    outcomes = {check.subject: check.outcome for check in judgement.ledger if check.id == "VEC109"}
+
+    expected = {role: Outcome.PASS if role in roles else ERROR for role in ROLES}
+
+    assert outcomes == {f"{role}/fr/{part}": expected[role] for role in ROLES for part in ("passages", "questions")}
+    assert judgement.decision.verdict is (Verdict.RELEASE if len(roles) == len(ROLES) else Verdict.NOT_EVALUATED)
+
+
+def test_a_comparison_sees_another_model_by_its_sample(release: list[CorpusRequest], rulebook: Rulebook) -> None:
+    """Vectors of another model under the right label FAIL where samples are given, and pass unseen where none are."""
+    canaries = build_canaries(release[:1])
+    embed_otherwise(release[0].stores["qlora"])
+    request = build_pair_request(release[0])
+
+    assert judge_pair(request, rulebook).decision.verdict is Verdict.RELEASE
+    assert list_causes(judge_pair(replace(request, canaries=canaries), rulebook)) == {
+        ("VEC109", "qlora/fr/passages"): FAIL,
+        ("VEC109", "qlora/fr/questions"): FAIL,
+    }
 
 
 def set_slices(request: CorpusRequest, size: int | None) -> None:

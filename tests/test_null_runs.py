@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.releases import (
     build_gate_request,
@@ -18,8 +21,11 @@ from tests.releases import (
     write_release,
 )
 from validation.certificate import Certificate, NullRuns, count_allowed, find_fault
+from validation.comparison import answer_questions, build_design, compare_answers, compare_pairs
 from validation.null_runs import BATCH, is_released, run_nulls
 from validation.outcomes import Outcome, Verdict
+from validation.release_case import blur
+from validation.spoiling import load_array
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,13 +124,63 @@ def test_the_base_is_not_its_own_copy(case: ReleaseCase, monkeypatch: pytest.Mon
         return False
 
     monkeypatch.setattr("validation.null_runs.is_released", watch)
-    run_nulls(set_noise(case, 1.0, 2), lambda _: None)
-    plain, first = seen[0]
+    monkeypatch.setattr("validation.null_runs.BATCH", 2)
+    run_nulls(set_noise(case, 1.0, 3), lambda _: None)
+    against_base, against_copy = [*seen[:2], seen[4]], [*seen[2:4], seen[5]]
+    copies = [against_copy[0][0], *(pair[1] for pair in against_copy)]
+    store = case.get_store("base")
+    own = answer_questions(load_array(store, "questions"), load_array(store, "embeddings"), case.primary)
 
-    assert len(seen) == 4
-    assert seen[2][0] == plain
-    assert seen[1][0] == first
-    assert len({plain, *(pair[1] for pair in seen)}) == 5
+    assert len(seen) == 6
+    assert {pair[0] for pair in against_base} == {own.ranks.ranks.tobytes()}
+    assert [pair[1] for pair in against_base] == copies[1:]
+    assert against_copy == list(pairwise(copies))
+    assert len({own.ranks.ranks.tobytes(), *copies}) == 5
+
+
+@pytest.mark.parametrize("batch", [1, 4, 100])
+def test_batches_change_no_count(case: ReleaseCase, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
+    """However many runs are judged at once, the same copies are drawn and the same of them released."""
+    few = set_noise(case, 1.0, 10)
+    expected = run_nulls(few, lambda _: None)
+    told: list[int] = []
+    monkeypatch.setattr("validation.null_runs.BATCH", batch)
+    found = run_nulls(few, told.append)
+
+    assert [(null.id, null.runs, null.releases) for null in found] == [(n.id, n.runs, n.releases) for n in expected]
+    assert [null.disagreement for null in found] == pytest.approx([null.disagreement for null in expected])
+    assert (sum(told), max(told)) == (10, min(batch, 10))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 1000), pairs=st.integers(1, 12))
+def test_pairs_are_compared_as_one_by_one(case: ReleaseCase, seed: int, pairs: int) -> None:
+    """Every interval is, to the bit, that of its own pair alone, in the order in which the pairs were given."""
+    draw = np.random.default_rng(seed)
+    store = case.get_store("base")
+    questions, passages = load_array(store, "questions"), load_array(store, "embeddings")
+    answers = [
+        answer_questions(blur(questions, float(draw.uniform(0, 1.5)), draw), passages, case.primary) for _ in range(4)
+    ]
+    given_pairs = [(answers[one], answers[other]) for one, other in draw.integers(0, 4, (pairs, 2))]
+    design = build_design(case.primary, case.rulebook.policy)
+    found = compare_pairs(design, given_pairs)
+
+    for comparison, (base, candidate) in zip(found, given_pairs, strict=True):
+        alone = compare_answers(design, base, candidate)
+
+        assert (comparison.base, comparison.candidate) == (base, candidate)
+        assert list(comparison.intervals) == list(base.metrics)
+        assert repr(comparison.intervals) == repr(alone.intervals)
+
+
+def test_a_store_against_itself_differs_in_nothing(case: ReleaseCase) -> None:
+    """Both bounds of every metric are 0."""
+    store = case.get_store("base")
+    own = answer_questions(load_array(store, "questions"), load_array(store, "embeddings"), case.primary)
+    (found,) = compare_pairs(build_design(case.primary, case.rulebook.policy), [(own, own)])
+
+    assert {(interval.lower, interval.upper) for interval in found.intervals.values()} == {(0.0, 0.0)}
 
 
 RELEASES: dict[str, tuple[Hits, Verdict]] = {

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.canary import draw_rows
 from pipeline.errors import StoreError
 from pipeline.store import load_manifest
 from tests.conftest import draw_unit_vectors
@@ -29,7 +30,7 @@ from tests.stores import edit_manifest, get_path, load_array, replace_array
 from validation.comparison import answer_questions
 from validation.latency import collect_digests
 from validation.outcomes import Outcome, Verdict
-from validation.release_case import ReleaseCase, blur, build_control, normalise
+from validation.release_case import ReleaseCase, blur, build_canaries, build_control, normalise
 from validation.stores import ROLES
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from pipeline.params import CandidateName
     from validation.policy import Rulebook
+    from validation.spoiling import Part
     from validation.stores import CorpusRequest
 
 
@@ -151,6 +153,68 @@ def test_a_base_that_cannot_be_read_has_no_control(
     assert not (tmp_path / "control").exists()
 
 
+@pytest.mark.parametrize("part", ["embeddings", "questions"])
+@pytest.mark.parametrize("rows", [slice(0, -1), slice(0, 0), [*range(120), 0]], ids=["one less", "none", "one more"])
+def test_a_base_of_another_size_has_no_control(
+    bases: list[CorpusRequest], rulebook: Rulebook, tmp_path: Path, part: Part, rows: slice | list[int]
+) -> None:
+    """A base with more or fewer vectors than texts is one line that names it, and leaves no control."""
+    request = copy_base(bases[0], tmp_path)
+    store = request.stores["base"]
+    replace_array(store, part, load_array(store, part)[rows])
+
+    with pytest.raises(StoreError, match="another number of vectors than there are texts") as caught:
+        build_control(request, tmp_path / "control", rulebook.policy)
+    assert str(caught.value).startswith(f"{store}: ")
+    assert "\n" not in str(caught.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["base"]
+
+
+# Samples embedded anew
+
+
+def test_samples_are_of_the_stores_own_vectors(built: ReleaseCase) -> None:
+    """Both roles have a sample of both corpora: their own rows, those that the texts draw, under their own model."""
+    assert list(built.canaries) == list(ROLES)
+    for role, canary in built.canaries.items():
+        assert list(canary.corpora) == ["fr", "intl"]
+        assert canary.model == load_manifest(built.get_store(role)).model
+        for number, (name, sample) in enumerate(canary.corpora.items()):
+            store, gold = built.get_store(role, number), built.gold[number]
+
+            assert name == gold.name
+            assert (sample.chunks_sha256, sample.questions_sha256) == (gold.chunks_sha256, gold.questions_sha256)
+            assert sample.passages.rows == draw_rows(gold.chunks_sha256, 120)
+            assert sample.questions.rows == draw_rows(gold.questions_sha256, 120)
+            np.testing.assert_array_equal(
+                sample.passages.decode(), load_array(store, "embeddings")[sample.passages.rows]
+            )
+            np.testing.assert_array_equal(
+                sample.questions.decode(), load_array(store, "questions")[sample.questions.rows]
+            )
+
+
+def test_a_store_of_unknown_provenance_has_no_sample(bases: list[CorpusRequest], tmp_path: Path) -> None:
+    """Where nobody knows the model, nobody can have embedded anything with it."""
+    request = copy_base(bases[0], tmp_path)
+    request = replace(request, stores=dict.fromkeys(ROLES, request.stores["base"]))
+    edit_manifest(request.stores["base"], lambda document: document.update(model=None))
+
+    assert build_canaries([request]) == {}
+
+
+def test_samples_are_those_of_the_release(case: ReleaseCase, rulebook: Rulebook) -> None:
+    """When a copy of a store is spoilt the samples stay what they were, and show it."""
+    changed, store = case.copy_store("qlora")
+    replace_array(store, "questions", draw_unit_vectors(120, 7))
+    with remember_expectations():
+        judgement = judge_release(changed.build_request(), rulebook)
+
+    assert changed.build_request().canaries is case.canaries
+    assert get_check(judgement, "VEC109", "qlora/fr/questions").outcome is Outcome.FAIL
+    assert get_check(judgement, "VEC109", "qlora/fr/passages").outcome is Outcome.PASS
+
+
 # Copies to be spoilt
 
 
@@ -197,6 +261,7 @@ def test_a_case_asks_for_a_release(case: ReleaseCase) -> None:
 
     assert (request.for_release, request.as_of) == (True, date.min)
     assert (request.training, request.certificate) == (case.training, None)
+    assert (request.canaries, request.inputs) == (case.canaries, ())
     assert request.corpora == list(case.corpora)
 
 

@@ -27,6 +27,7 @@ from validation.decision import decide
 from validation.gate import judge
 from validation.outcomes import Check, Outcome, Verdict
 from validation.policy import Waiver, load_rulebook
+from validation.release_case import build_canaries
 from validation.waivers import COVERED, apply_waivers, describe_waiver
 
 if TYPE_CHECKING:
@@ -204,6 +205,8 @@ def gate(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli
         enter_project(monkeypatch, project, load_small_params())
         output = tmp_path / "reports"
         write_json(output / "latency.json", build_latency(requests).model_dump())
+        for role, canary in build_canaries(requests).items():
+            write_json(project / "build" / "canaries" / f"{role}.json", canary.model_dump())
         certificate = build_certificate(requests, load_rulebook(policy))
         write_json(output / "certificate.json", certificate.model_dump(mode="json"))
         result = run_cli("validation", "gate", "--policy", policy, "--output", output, "--as-of", as_of)

@@ -30,7 +30,7 @@ def check_canary(
     found = canary.corpora.get(corpus.name) if canary else None
     chunks, questions, asked = corpus.chunks_sha256, corpus.questions_sha256, len(corpus.gold.questions)
     parts = (
-        ("passages", store.passages, draw_rows(chunks, corpus.total), found.passages if found else None),
+        ("passages", store.passages, draw_rows(chunks, corpus.chunks.total), found.passages if found else None),
         ("questions", store.questions, draw_rows(questions, asked), found.questions if found else None),
     )
     checks = []
@@ -62,11 +62,11 @@ def _compare(check_id: str, subject: str, vectors: VectorEvidence, sample: Sampl
         detail = f"the store's vectors are {vectors.header.dtype} of shape {values.shape}"
         return Check(check_id, subject, Outcome.FAIL, limit=float(similarity), detail=detail)
     kept = [row for row in sample.rows if row < len(values)]
-    stored, anew = values[kept].astype(np.float64), anew[: len(kept)]
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        stored, anew = values[kept].astype(np.float64), anew[: len(kept)]
         cosines = (stored * anew).sum(axis=1) / (np.linalg.norm(stored, axis=1) * np.linalg.norm(anew, axis=1))
     # What is no number, or not there at all, is like nothing.
-    found = np.append(np.nan_to_num(cosines, nan=-1.0), np.full(len(sample.rows) - len(kept), -1.0))
+    found = np.append(np.nan_to_num(cosines, nan=-1.0, posinf=-1.0), np.full(len(sample.rows) - len(kept), -1.0))
     least = float(found.min())
     holds = least >= float(similarity)
     return Check(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from pipeline.documents import Strict
 from validation.explanation import Explanation
@@ -31,6 +31,14 @@ class CheckRecord(Strict):
     blocked_by: str | None
     explanation: Explanation | None
     remedy: str | None
+
+    @model_validator(mode="after")
+    def _check_explained(self) -> Self:
+        shares = (self.observed, self.limit) if self.explanation else ()
+        if not all(isinstance(share, int | float) and -1 <= share <= 1 for share in shares):
+            message = f"{self.id}: explained, so that observed and limit must be differences of shares"
+            raise ValueError(message)
+        return self
 
 
 class SideRecord(Strict):

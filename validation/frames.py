@@ -55,7 +55,8 @@ def _sum_up(values: npt.NDArray[np.generic]) -> dict[str, float]:
     for start in range(0, rows, BLOCK_ROWS):
         block = np.ascontiguousarray(values.reshape(shape)[start : start + BLOCK_ROWS])
         block = block.reshape(len(block), width)
-        matrix = block.astype(np.float64) if values.dtype.kind in REAL_KINDS else np.full(block.shape, np.nan)
+        with np.errstate(invalid="ignore"):  # whatever bits there are, such as a signalling NaN
+            matrix = block.astype(np.float64) if values.dtype.kind in REAL_KINDS else np.full(block.shape, np.nan)
         numbers = np.isfinite(matrix)
         finite = numbers.all(axis=1)
         with np.errstate(over="ignore"):
@@ -110,5 +111,5 @@ def _list_text_fields(chunk: Chunk) -> tuple[object, ...]:
 def build_metadata_frame(store: StoreEvidence) -> pd.DataFrame:
     """Return the database's metadata as one row, a missing key as a null, and the keys that nothing declares."""
     keys = ("schema_version", "embedding_dim", "total_chunks", "model_id")
-    strange = sorted(set(store.metadata) - {*keys, RELABEL_KEY})
+    strange = sorted(repr(key) for key in set(store.metadata) - {*keys, RELABEL_KEY})  # SQLite lets a key be anything
     return pd.DataFrame([{**{key: store.metadata.get(key) for key in keys}, "undeclared": ", ".join(strange)}])

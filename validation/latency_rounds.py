@@ -181,7 +181,9 @@ def measure_rounds(plan: Plan, folder: Path) -> Report:
         )
     except subprocess.TimeoutExpired as error:
         message = f"the latency run was ended after {TIMEOUT_S:g} seconds"
-        raise StoreError(_MODULE, message, "measure again on a machine that is less busy, or in fewer rounds") from error
+        raise StoreError(
+            _MODULE, message, "measure again on a machine that is less busy, or in fewer rounds"
+        ) from error
     if ended.returncode != 0:
         reason = _find_reason(ended.stdout + ended.stderr).replace(f"{folder}{os.sep}", "")
         message = f"pytest ended with {ended.returncode}: {reason}"

@@ -34,11 +34,11 @@ def find_clusters(relevant: Sequence[Sequence[int]]) -> Clusters:
     Clusters are numbered by their first passage in the corpus, so the order of the questions changes no number.
     """
     questions = np.repeat(np.arange(len(relevant)), [len(row) for row in relevant])
-    passages = np.concatenate([np.asarray(row, dtype=np.int64) for row in relevant])
+    passages = np.concatenate([np.asarray(row) for row in relevant])
     size = len(relevant) + int(passages.max()) + 1
     links = coo_array((np.ones(len(passages)), (questions, len(relevant) + passages)), shape=(size, size))
-    labels = connected_components(links, directed=False)[1][: len(relevant)]
-    first = np.full(int(labels.max()) + 1, size)
+    labels = connected_components(links)[1][: len(relevant)]
+    first = np.full(len(relevant), size)
     np.minimum.at(first, labels[questions], passages)
     return np.unique(first[labels], return_inverse=True)[1].astype(np.int64)
 
@@ -54,7 +54,7 @@ class Bootstrap:
     def __init__(self, clusters: Clusters, settings: Statistics) -> None:
         """Draw `settings.resamples` times as many clusters as there are, with replacement (Field and Welsh, 2007)."""
         self._clusters = clusters
-        self._sizes = np.bincount(clusters).astype(np.float64)
+        self._sizes = np.bincount(clusters)
         self._settings = settings
         self._grain = 2.0 ** (math.ceil(math.log2(len(clusters))) + 3 - MANTISSA_BITS)
         self._counts = np.concatenate(list(self._draw()))
@@ -71,9 +71,9 @@ class Bootstrap:
         Both bounds are one-sided at the policy's level; the standard error is the spread of the resampled means.
         """
         means, level = self.compute_means(differences), self._settings.level
-        bounds = np.quantile(means, [1 - level, level], axis=0).T.tolist()
-        errors = means.std(axis=0).tolist()
-        return [Interval(low, high, level, error) for (low, high), error in zip(bounds, errors, strict=True)]
+        lower, upper = np.quantile(means, [1 - level, level], axis=0)
+        rows = np.column_stack([lower, upper, means.std(axis=0)]).tolist()
+        return [Interval(low, high, level, error) for low, high, error in rows]
 
     def compute_loss_p(self, differences: Values) -> float:
         """Return the share of resampled means that show no loss: the p-value of "the mean is below 0".
@@ -93,18 +93,17 @@ class Bootstrap:
         """
         sums = self._sum_clusters(differences)
         sums = sums[sums.any(axis=1)]
-        reached = np.zeros(sums.shape[1], dtype=np.int64)
+        width, reached = -(-len(sums) // 8), np.zeros(sums.shape[1])
         draw = np.random.default_rng([self._settings.seed, 1])
         for rows in _split(self._settings.flips, max(len(sums), 1)):
-            kept = np.unpackbits(draw.integers(0, 256, (rows, -(-len(sums) // 8)), dtype=np.uint8), axis=1)
+            kept = np.unpackbits(np.frombuffer(draw.bytes(rows * width), np.uint8).reshape(rows, width), axis=1)
             reached += (kept[:, : len(sums)].astype(np.float64) @ sums >= sums.sum(axis=0)).sum(axis=0)
         return [float(p) for p in (1 + reached) / (1 + self._settings.flips)]
 
     def _sum_clusters(self, differences: Sequence[Values]) -> Values:
         """Return the sum of each cluster for each metric, float64 `(clusters, metrics)`."""
         grains = (np.rint(values / self._grain) for values in differences)
-        total = len(self._sizes)
-        return np.column_stack([np.bincount(self._clusters, weights, total) * self._grain for weights in grains])
+        return np.column_stack([np.bincount(self._clusters, weights) * self._grain for weights in grains])
 
     def _draw(self) -> Iterator[Values]:
         draw = np.random.default_rng(self._settings.seed)
@@ -127,7 +126,7 @@ def compute_mcnemar(gained: int, lost: int) -> float:
 
 def adjust_holm(p_values: Values) -> Values:
     """Return p-values adjusted for their number by Holm's step-down procedure (1979), float64 of the same shape."""
-    order = np.argsort(p_values, kind="stable")
+    order = np.argsort(p_values)
     steps = np.arange(len(p_values), 0, -1) * p_values[order]
     adjusted = np.empty(len(p_values))
     adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)

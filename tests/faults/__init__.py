@@ -1,1 +1,1 @@
-"""The catalogue of faults: what can go wrong with stores, gold sets, rules and machine, and what the gate says to it."""
+"""The catalogue of faults: what can go wrong with stores, texts, rules and machine, and what the gate says to it."""

@@ -23,7 +23,8 @@ import pytest
 
 import validation.evidence
 import validation.gate
-from pipeline.store import load_manifest
+from pipeline.store import StoreInputs, build_store
+from pipeline.vectors import map_array
 from tests.releases import build_certificate, write_store
 from tests.stores import write_policy
 from validation import injectors
@@ -34,13 +35,11 @@ from validation.policy import load_rulebook
 from validation.release_case import ReleaseCase, blur, normalise
 from validation.spoiling import (
     Part,
-    copy_blobs,
     edit_database,
     edit_manifest,
     get_path,
     load_array,
     replace_array,
-    replace_passages,
     sign,
 )
 
@@ -415,7 +414,7 @@ def time_nothing(case: ReleaseCase, _stack: ExitStack) -> ReleaseCase:
     """Read a latency run in which a time is no number."""
     path = case.folder / "latency.json"
     document = json.dumps(case.latency.model_dump())
-    first = str(case.latency.corpora["fr"].operations["gold-set"].base[0])
+    first = str(case.latency.corpora["fr"].operations["open-and-search"].base[0])
     path.write_text(document.replace(first, "NaN", 1), "utf-8")
     return replace(case, latency=load_latency(path))
 
@@ -429,8 +428,8 @@ def outdate_canary(case: ReleaseCase, _stack: ExitStack) -> ReleaseCase:
     """Let the sample that was embedded anew be one of older texts."""
     canary = case.canaries["qlora"]
     older = canary.corpora["fr"].model_copy(update={"chunks_sha256": "0" * 64})
-    older = canary.model_copy(update={"corpora": {**canary.corpora, "fr": older}})
-    return replace(case, canaries={**case.canaries, "qlora": older})
+    changed = canary.model_copy(update={"corpora": {**canary.corpora, "fr": older}})
+    return replace(case, canaries={**case.canaries, "qlora": changed})
 
 
 def certify_then_lower(case: ReleaseCase, _stack: ExitStack) -> ReleaseCase:
@@ -439,9 +438,9 @@ def certify_then_lower(case: ReleaseCase, _stack: ExitStack) -> ReleaseCase:
 
 
 def certify_then_drop(case: ReleaseCase, _stack: ExitStack) -> ReleaseCase:
-    """Take a check out of the policy after the gate was certified."""
+    """Take the floor out of the policy after the gate was certified."""
     case = replace(case, certificate=build_certificate(case.corpora, case.rulebook))
-    path = write_policy(case.folder, ("VEC107, VEC108]", "VEC107]"))
+    path = write_policy(case.folder, ("floor: RET307", "floor: null"))
     return replace(case, rulebook=load_rulebook(path, case.rulebook.suites))
 
 
@@ -452,8 +451,6 @@ def drop_prompt(store: Path) -> None:
 
 def mix_models(case: ReleaseCase, _stack: ExitStack) -> ReleaseCase:
     """Build a store whose questions another model embedded."""
-    from pipeline.store import StoreInputs, build_store
-
     request = case.corpora[0]
     stores: dict[CandidateName, Path] = {"base": case.folder / "one", "qlora": case.folder / "other"}
     copy = replace(request, stores=stores)
@@ -496,7 +493,7 @@ def take_too_long(case: ReleaseCase, stack: ExitStack) -> ReleaseCase:
 def replace_after_hash(case: ReleaseCase, stack: ExitStack) -> ReleaseCase:
     """Put another matrix at the path after it was hashed, before it is used."""
     case, store = case.copy_store("qlora")
-    read = validation.evidence.map_array
+    read = map_array
 
     def replace_first(stream: Any, path: Path) -> Any:
         if path == get_path(store, "embeddings"):

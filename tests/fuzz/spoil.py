@@ -10,12 +10,13 @@ import signal
 import sys
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 
+from pipeline.commandline import run_command
 from pipeline.errors import PipelineError
 from tests.conftest import Result, _run_module
 
@@ -127,12 +128,15 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise HangError(message)
 
 
-def run_quietly(module: str, *arguments: object) -> Result:
-    """Run `python -m MODULE ARGUMENTS` in this process; unlike the fixture it can be called any number of times."""
+def run_quietly(module: str | None, *arguments: Any) -> Result:
+    """Run `python -m MODULE ARGUMENTS` in this process; unlike the fixture it can be called any number of times.
+
+    Without a module, the only argument is a function that is run as the command would be.
+    """
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        patch.setattr(sys, "argv", [module, *map(str, arguments)])
-        code = _catch_exit(lambda: _run_module(module))
+        patch.setattr(sys, "argv", ["command"] if module is None else [module, *map(str, arguments)])
+        code = _catch_exit(lambda: run_command(arguments[0]) if module is None else _run_module(module))
     texts = []
     for stream in (out, err):
         stream.seek(0)

@@ -139,5 +139,11 @@ def mutate(session: nox.Session) -> None:
     session.run(*report, env=environment, external=True)
 
 
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Try more than 100,000 spoilt inputs on readers and command lines; writes `reports/fuzz.json`."""
+    run_python(session, "-m", "pytest", "tests/fuzz", "-p", "tests.fuzzing", "-p", "no:cacheprovider", *session.posargs)
+
+
 if __name__ == "__main__":
     nox.main()

@@ -193,9 +193,10 @@ def open_for_change(path: Path) -> Iterator[sqlite3.Connection]:
     with open_database(path):
         pass
     uri = f"file:{quote(str(path.resolve()))}?mode=rw"
-    connection = sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT_S, isolation_level=None)
-    with contextlib.closing(connection):
+    with contextlib.ExitStack() as stack:
         try:
+            connection = sqlite3.connect(uri, uri=True, timeout=LOCK_TIMEOUT_S, isolation_level=None)
+            stack.enter_context(contextlib.closing(connection))
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             raise StoreError(path, f"cannot be written: {error}", "close whatever is using it and run again") from error

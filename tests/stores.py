@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FILES", "ROLES", "ROWS", "build_request", "copy_blobs", "edit_database", "edit_manifest", "enter_project",
-    "find_altered_file", "flip_bit", "get_path", "list_options", "load_array", "load_sample", "name_model", "replace_array",
-    "replace_passages", "sign", "write_pair", "write_policy",
+    "find_altered_file", "flip_bit", "get_path", "list_options", "load_array", "load_sample", "name_model",
+    "replace_array", "replace_passages", "sign", "write_pair", "write_policy",
 ]  # fmt: skip
 
 ROWS = 120

@@ -18,6 +18,32 @@ HEAVY = ("torch", "transformers", "sentence_transformers", "peft")
 # What spoils stores, or judges the spoilt ones: only the certification may know of it.
 SABOTAGE = {f"validation.{name}" for name in ("injectors", "sabotage", "spoiling", "release_case", "null_runs")}
 CERTIFICATION = "validation.certify"
+_FAULTS = "writes and reads what is spoilt on purpose"
+_MATRICES = "reads `.npy`: header against size first, nothing unpickled"
+_DOCUMENTS = "reads JSON and YAML: duplicate keys, numbers that are not finite, size and depth"
+# Whatever opens a file of evidence, and the modules that may: each format has one reader.
+READERS: dict[str, dict[str, str]] = {
+    "numpy.load": {"pipeline.vectors": _MATRICES, "validation.spoiling": _FAULTS},
+    "numpy.memmap": {},
+    "numpy.fromfile": {},
+    "numpy.lib.format.open_memmap": {},
+    "numpy.lib.format.read_array": {},
+    "mmap.mmap": {"pipeline.vectors": _MATRICES},
+    "sqlite3.connect": {
+        "pipeline.database": "opens databases: header, journals, read-only",
+        "validation.spoiling": _FAULTS,
+    },
+    "json.load": {},
+    "json.loads": {
+        "pipeline.documents": _DOCUMENTS,
+        "pipeline.update_db_model_id": "a value of a database's metadata, which it wrote itself, and no file",
+        "validation.spoiling": _FAULTS,
+    },
+    "ruamel.yaml.YAML": {"pipeline.documents": _DOCUMENTS},
+    "pickle.load": {},
+    "pickle.loads": {},
+    "torch.load": {},
+}
 
 
 def list_imports(path: Path) -> set[str]:
@@ -69,6 +95,67 @@ def test_only_the_certification_knows_of_sabotage() -> None:
     assert {name_module(path) for path in MODULES} >= SABOTAGE
     assert users <= SABOTAGE | {CERTIFICATION}
     assert callers == {"validation.__main__"}
+
+
+def list_uses(text: str) -> set[str]:
+    """Return every dotted name that a source uses, whatever it was imported as; databases in memory open no file."""
+    tree = ast.parse(text)
+    known: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                root = alias.name.split(".")[0]
+                known[alias.asname or root] = alias.name if alias.asname else root
+        elif isinstance(node, ast.ImportFrom):
+            known |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+    in_memory = {
+        id(node.func)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and node.args and ast.unparse(node.args[0]) == "':memory:'"
+    }
+    names = [ast.unparse(node) for node in ast.walk(tree) if is_name(node) and id(node) not in in_memory]
+    return {".".join([known.get(first, first), *rest]) for first, *rest in (name.split(".") for name in names)}
+
+
+def is_name(node: ast.AST) -> bool:
+    """Whether a node is a name, or names joined by dots."""
+    return isinstance(node, ast.Name) or (isinstance(node, ast.Attribute) and is_name(node.value))
+
+
+@pytest.mark.parametrize("opener", READERS)
+def test_only_its_reader_opens_a_file_of_evidence(opener: str) -> None:
+    """Each format is opened by the modules that are its readers, and by no other; each of these does open it."""
+    sources = [*MODULES, ROOT / "noxfile.py"]
+    users = {name_module(path) for path in sources if opener in list_uses(path.read_text(encoding="utf-8"))}
+
+    assert users == {*READERS[opener]}
+
+
+@pytest.mark.parametrize(
+    ("text", "opener"),
+    [
+        ("import numpy as np\nx = np.load('a.npy')", "numpy.load"),
+        ("import numpy\nx = numpy.lib.format.open_memmap('a.npy')", "numpy.lib.format.open_memmap"),
+        ("from numpy import load as fetch\nx = fetch('a.npy')", "numpy.load"),
+        ("def read():\n    from json import loads\n    return loads('1')", "json.loads"),
+        ("import json\nread = json.loads", "json.loads"),
+        ("import sqlite3 as lite\nlite.connect('a.db')", "sqlite3.connect"),
+        ("import sqlite3\nsqlite3.connect(':memory:'), sqlite3.connect('a.db')", "sqlite3.connect"),
+        ("import ruamel.yaml\nruamel.yaml.YAML(typ='safe')", "ruamel.yaml.YAML"),
+        ("from ruamel.yaml import YAML\nYAML()", "ruamel.yaml.YAML"),
+        ("import mmap\nmmap.mmap(3, 0)", "mmap.mmap"),
+    ],
+)
+def test_an_opener_is_known_by_any_name(text: str, opener: str) -> None:
+    """However it is imported, passed on or hidden in a function, the rule above sees it."""
+    assert opener in list_uses(text)
+
+
+def test_what_opens_no_file_is_no_opener() -> None:
+    """A database in memory, a method of the same name and a written document are no business of the rule."""
+    text = "import json, sqlite3\nsqlite3.connect(':memory:')\njson.dumps(1)\nmodel.load('x')\n# np.load('y')"
+
+    assert list_uses(text).isdisjoint(READERS)
 
 
 def test_data_rooms_hold_no_code() -> None:

@@ -32,6 +32,7 @@ def test_dvc_resolves_one_stage_for_each_candidate_and_corpus() -> None:
     assert {"base_model", "qlora_model"} <= set(names)
     assert sum(name.startswith("embed@") for name in names) == pairs
     assert sum(name.startswith("store@") for name in names) == pairs
+    assert {name for name in names if name.startswith("canary@")} == {"canary@base", "canary@qlora"}
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))
@@ -51,6 +52,18 @@ def test_a_stage_depends_on_what_lies_in_git_or_on_what_another_stage_makes(name
     fixed = [path for path in STAGES[name]["deps"] if "$" not in path and not path.startswith(tuple(made))]
 
     assert [path for path in fixed if not (ROOT / path).is_file()] == []
+
+
+def test_a_sample_is_drawn_from_every_corpus() -> None:
+    """What is embedded anew depends on the texts of every corpus, and on the model alone, not on its vectors."""
+    deps = STAGES["canary"]["deps"]
+    texts = {
+        path.relative_to(ROOT).as_posix() for each in load_params().corpora for path in (each.chunks, each.questions)
+    }
+
+    assert texts <= set(deps)
+    assert "build/models/${item.candidate}" in deps
+    assert not [path for path in deps if path.startswith("build/vectors")]
 
 
 def test_outputs_stay_out_of_git() -> None:

@@ -23,12 +23,13 @@ from tests.stores import load_sample, name_model, write_pair
 from validation.canaries import check_canary
 from validation.evidence import CorpusEvidence, StoreEvidence, VectorEvidence, collect_store
 from validation.outcomes import Check, Outcome
+from validation.policy import EXPECTATIONS, load_rulebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-LIMIT = Decimal("0.999")
+LIMIT = load_rulebook(EXPECTATIONS / "policy.yaml").policy.limits.canary_similarity
 ROWS = 60
 PASSAGES, QUESTIONS = "qlora/fr/passages", "qlora/fr/questions"
 Values = npt.NDArray[Any]
@@ -115,7 +116,7 @@ def test_a_store_of_its_model_passes(case: Case) -> None:
     ]
     for check in checks:
         assert check.observed == pytest.approx(1.0)
-        assert (check.limit, check.detail) == (0.999, None)
+        assert (check.limit, check.detail) == (float(LIMIT), None)
 
 
 def rotate(values: Values) -> Values:
@@ -248,7 +249,7 @@ def test_what_is_no_matrix_of_vectors_fails(case: Case, change: Callable[[Values
     values = change(get_values(case))
     check = case.check(case.canary, case.with_passages(values))[0]
 
-    assert (check.outcome, check.limit) == (Outcome.FAIL, 0.999)
+    assert (check.outcome, check.limit) == (Outcome.FAIL, float(LIMIT))
     assert f"of shape {values.shape}" in (check.detail or "")
 
 

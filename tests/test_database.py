@@ -19,6 +19,7 @@ from pipeline.database import (
     load_rows,
     open_database,
     open_for_change,
+    require_no_writer,
 )
 from pipeline.errors import InputError, PipelineError, StoreError
 from tests.bad_input import SIDECARS, hold_writer, list_scraps
@@ -404,3 +405,67 @@ def test_stored_values_are_not_interpreted(database: Path) -> None:
         row = load_rows(connection)[0]
 
     assert (row.page, row.metadata, row.text) == ("trois", b"\0", "5")
+
+
+def test_a_database_that_keeps_a_log_ahead_is_refused_and_kept(database: Path, chunks: list[Chunk]) -> None:
+    """Closed and without a file beside it, it may have lost what its log held: its header alone refuses it."""
+    change(database, "PRAGMA journal_mode=WAL")
+    before = database.read_bytes()
+    fault = "keeps a write-ahead log, so the file alone is not the database"
+
+    assert list(database.parent.iterdir()) == [database]
+    with pytest.raises(StoreError, match=fault), open_database(database):
+        pass
+    with pytest.raises(StoreError, match=fault), open_for_change(database):
+        pass
+    with pytest.raises(StoreError, match=f"{fault}; name another output"):
+        export_database(database, chunks, MATRIX, "tiny")
+    assert database.read_bytes() == before
+
+
+@pytest.mark.parametrize("place", [18, 19], ids=["written", "read"])
+def test_either_sign_of_a_log_ahead_is_seen(database: Path, place: int) -> None:
+    """The header says for writing and for reading how the file is kept; each must say that it is whole."""
+    content = bytearray(database.read_bytes())
+    content[place] = 2
+    database.write_bytes(content)
+
+    with pytest.raises(StoreError, match="keeps a write-ahead log"), open_database(database):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("statements", "is_writer"),
+    [
+        (["BEGIN IMMEDIATE"], True),
+        (["BEGIN EXCLUSIVE"], True),
+        (["BEGIN IMMEDIATE", "UPDATE metadata SET value = 'x'"], True),
+        (["BEGIN", "SELECT * FROM chunks"], False),
+        (["BEGIN IMMEDIATE", "ROLLBACK"], False),
+        ([], False),
+    ],
+    ids=["about to write", "alone", "writing", "reading", "given up", "connected"],
+)
+def test_a_writer_is_seen_in_another_process(database: Path, statements: list[str], *, is_writer: bool) -> None:
+    """Whoever has begun to write is seen, a reader is not one, and when it is gone the database is free."""
+    with hold_writer(database, *statements):
+        try:
+            require_no_writer(database)
+            found = None
+        except StoreError as error:
+            found = str(error)
+
+    assert found == (
+        f"{database}: is locked by a writer; close whatever is using it and run again" if is_writer else None
+    )
+    require_no_writer(database)
+
+
+def test_looking_for_a_writer_locks_nobody_out(database: Path) -> None:
+    """The system is asked and no lock is taken: another process can begin to write at once."""
+    before = database.read_bytes(), list(database.parent.iterdir())
+    require_no_writer(database)
+
+    assert (database.read_bytes(), list(database.parent.iterdir())) == before
+    with hold_writer(database, "BEGIN EXCLUSIVE"), pytest.raises(StoreError, match="is locked by a writer"):
+        require_no_writer(database)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.documents import Strict, load_json, load_jsonl, load_tsv, load_yaml
+from pipeline.documents import MAX_BYTES, MAX_DEPTH, Strict, load_json, load_jsonl, load_tsv, load_yaml
 from pipeline.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ class Whole(Strict):
 
     count: int
     parts: list[Part]
+
+
+class Free(Strict):
+    """A record that holds anything."""
+
+    value: Any
 
 
 class Days(Strict):
@@ -84,7 +90,7 @@ BAD_YAML = {
     "impossible date": ("count: 1\nparts: [{name: 2026-99-99}]\n", "not valid YAML"),
     "code": ("count: !!python/object/apply:os.getpid []\nparts: []\n", "not valid YAML"),
     "false tag": ("count: !!int many\nparts: []\n", "not valid YAML"),
-    "alias of itself": ("count: 1\nparts: &a [*a]\n", "Circular reference"),
+    "alias of itself": ("count: 1\nparts: &a [*a]\n", "expected at most 100000 values, aliases counted out"),
     "bottomless nesting": ("count: " + "[" * 600, "recursion"),
     "two documents": ("count: 1\nparts: []\n---\ncount: 2\nparts: []\n", "single document"),
     "unknown key": ("count: 1\nparts: []\nrest: 1\n", "rest: Extra inputs are not permitted, got 1"),
@@ -232,3 +238,66 @@ def test_a_bad_table_is_refused_with_its_row(tmp_path: Path, content: str, numbe
 
     assert refusal.value.where == f"{path}:{number}"
     assert fault in refusal.value.problem
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "json": lambda path: load_json(path, Part),
+    "jsonl": lambda path: load_jsonl(path, Part),
+    "yaml": lambda path: load_yaml(path, Part),
+    "tsv": lambda path: load_tsv(path, ("left", "right")),
+}
+
+
+@pytest.mark.parametrize("load", READERS.values(), ids=READERS)
+def test_a_file_of_absurd_size_is_not_read(tmp_path: Path, load: Callable[[Path], object]) -> None:
+    """Above 1 GiB no file is opened; what it was and how large it is are told."""
+    path = tmp_path / "large"
+    with path.open("wb") as stream:
+        stream.truncate(MAX_BYTES + 1)
+
+    with pytest.raises(InputError) as refusal:
+        load(path)
+
+    assert MAX_BYTES == 1_073_741_824
+    assert refusal.value.where == str(path)
+    assert refusal.value.problem == "expected at most 1073741824 bytes, got 1073741825"
+
+
+def test_a_file_of_the_largest_size_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit itself is allowed, and counted in bytes, not in letters."""
+    path = tmp_path / "part.json"
+    path.write_text('{"name": "é"}', encoding="utf-8")
+    monkeypatch.setattr("pipeline.documents.MAX_BYTES", 14)
+
+    assert load_json(path, Part).name == "é"
+
+    path.write_text('{"name": "éa"}', encoding="utf-8")
+    with pytest.raises(InputError, match="expected at most 14 bytes, got 15"):
+        load_json(path, Part)
+
+
+def nest(levels: int, kind: str) -> str:
+    """Return lists or maps within each other, as JSON."""
+    start, end = ("[", "]") if kind == "list" else ('{"a": ', "}")
+    return start * levels + "1" + end * levels
+
+
+@pytest.mark.parametrize("kind", ["list", "map"])
+@pytest.mark.parametrize(
+    "load", [load_json, load_yaml, lambda path, record: load_jsonl(path, record)[0]], ids=["json", "yaml", "jsonl"]
+)
+def test_documents_are_at_most_64_levels_deep(tmp_path: Path, load: Callable[..., Free], kind: str) -> None:
+    """The 64th level is read, the 65th is refused with its place; the record itself is the first."""
+    path = tmp_path / "deep"
+    path.write_text(f'{{"value": {nest(MAX_DEPTH - 1, kind)}}}', encoding="utf-8")
+
+    assert load(path, Free).value == json.loads(nest(63, kind))
+
+    for levels in (64, 100):
+        path.write_text(f'{{"value": {nest(levels, kind)}}}', encoding="utf-8")
+        with pytest.raises(InputError) as refusal:
+            load(path, Free)
+
+        assert refusal.value.where.startswith(str(path))
+        assert "value[0][0]" in refusal.value.where if kind == "list" else "value.a.a" in refusal.value.where
+        assert refusal.value.problem == "expected at most 64 levels"

@@ -91,6 +91,12 @@ def make_pipe(path: Path) -> None:
     os.mkfifo(path)
 
 
+def link_nothing(path: Path) -> None:
+    """Put a symbolic link that leads nowhere in the place of a file."""
+    path.unlink()
+    path.symlink_to("absent")
+
+
 BYTES: dict[str, Sabotage] = {
     "cut by a byte": lambda path: path.write_bytes(path.read_bytes()[:-1]),
     "cut by a row": lambda path: path.write_bytes(path.read_bytes()[:-3072]),
@@ -103,7 +109,7 @@ BYTES: dict[str, Sabotage] = {
     "a pipe": make_pipe,
     "a symbolic link": link_name,
     "a second name": lambda path: os.link(path, path.parent.parent / "second"),
-    "a symbolic link to nothing": lambda path: path.rename(path.parent.parent / "gone") and path.symlink_to("gone"),
+    "a symbolic link to nothing": link_nothing,
 }
 
 

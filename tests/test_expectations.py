@@ -439,7 +439,13 @@ GOOD_FRAME: dict[str, list[Any]] = {
         ({"rows": None}, "VEC101", "rows"),
         ({"length_max": [{}]}, "VEC106", "not supported"),
     ],
-    ids=["one expectation", "two expectations", "the last of three", "the first check", "values that cannot be compared"],
+    ids=[
+        "one expectation",
+        "two expectations",
+        "the last of three",
+        "the first check",
+        "values that cannot be compared",
+    ],
 )
 def test_an_expectation_that_raises_is_an_error(
     policy: Policy, columns: dict[str, list[Any] | None], expected: str, said: str

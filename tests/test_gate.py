@@ -50,6 +50,7 @@ from tests.stores import (
     sign,
     write_pair,
 )
+from validation.decision import Key, complete_ledger
 from validation.gate import GateRequest, Judgement, judge
 from validation.inputs import Input, read_input
 from validation.outcomes import Check, Outcome, Verdict
@@ -62,7 +63,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.params import CandidateName
-    from validation.decision import Key
     from validation.outcomes import Interval
     from validation.slices import SliceResult
 
@@ -751,10 +751,9 @@ def test_a_check_of_integrity_that_does_not_report_is_missed(
     whole: GateRequest, rulebook: Rulebook, monkeypatch: pytest.MonkeyPatch, check: str
 ) -> None:
     """A gate that no longer executes one of them is NOT_EVALUATED wherever it was due, and the base is not blamed."""
-    complete = validation.gate.complete_ledger
 
     def forget(declared: list[Key], executed: list[Check]) -> list[Check]:
-        return complete(declared, [each for each in executed if each.id != check])
+        return complete_ledger(declared, [each for each in executed if each.id != check])
 
     monkeypatch.setattr(validation.gate, "complete_ledger", forget)
     judgement = judge_release(whole, rulebook)

@@ -6,6 +6,7 @@ import json
 import math
 import statistics
 import subprocess
+import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -331,6 +332,21 @@ def test_stores_that_cannot_be_compared_are_not_measured(
     assert fragment in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.glob("*latency.json*"))
+
+
+def test_a_run_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A measurement that takes longer than any should is one line, and nothing is written or left running."""
+    monkeypatch.setattr(latency_rounds, "TIMEOUT_S", 0.05)
+    children = Path("/proc/self/task") / str(threading.get_native_id()) / "children"
+    before = children.read_text(encoding="utf-8")
+
+    with pytest.raises(StoreError) as caught:
+        measure_latency([copy_pair(tmp_path / "stores")], tmp_path / "latency.json", rounds=1)
+
+    assert caught.value.problem.endswith("ended after 0.05 seconds")
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("*latency.json*"))
+    assert children.read_text(encoding="utf-8") == before
 
 
 def test_a_store_that_changes_while_it_is_measured_makes_stale_evidence(

@@ -393,7 +393,7 @@ def test_limits_are_decimals_as_written() -> None:
 
     assert (limits.margins["recall@1"], limits.recall_floor) == (Decimal("0.03"), Decimal("0.25"))
     assert (limits.latency_ratio, limits.leak_similarity) == (Decimal("1.25"), Decimal("0.9"))
-    assert limits.canary_similarity == Decimal("0.999")
+    assert limits.canary_similarity == Decimal("0.9999")
 
 
 def test_every_file_that_has_a_say_is_digested(tmp_path: Path) -> None:

@@ -129,6 +129,20 @@ def test_a_store_that_cannot_be_trusted_does_not_hide_the_other(
     assert "INT104" not in {check.id for check in checks}
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_a_database_that_is_not_sound_is_not_looked_into(
+    pair: CorpusRequest, small: Sample, limits: Limits, role: CandidateName
+) -> None:
+    """Bytes and texts hold, INT106 does not: neither vectors nor rows of that store are judged, the other one's are."""
+    edit_database(pair.stores[role], "CREATE TABLE notes(text TEXT)")
+    stores, checks = look(pair, small, limits)
+    spoilt = {check.id: check.outcome for check in checks if check.subject.startswith(f"{role}/")}
+
+    assert list(stores) == ["qlora" if role == "base" else "base"]
+    assert list_open(checks) == {("INT106", f"{role}/fr"): ERROR}
+    assert spoilt == {"INT101": PASS, "INT102": PASS, "INT103": PASS, "INT106": ERROR}
+
+
 def test_two_stores_that_are_gone_leave_two_errors(pair: CorpusRequest, small: Sample, limits: Limits) -> None:
     """Nothing is read, nothing is compared, and each store is named."""
     for folder in pair.stores.values():

@@ -11,6 +11,7 @@ import pytest
 
 from pipeline.chunks import load_chunks
 from pipeline.database import export_database, load_metadata, open_database
+from pipeline.database_schema import find_structure_fault
 from tests.bad_input import check_refusal, hold_writer, list_scraps, run_limited
 from tests.conftest import ROWS, Result, Sample, draw_unit_vectors
 
@@ -111,6 +112,8 @@ def test_every_change_of_a_label_is_on_record(labelled: Path, run_cli: Callable[
         {"from": "second", "to": "third", "reason": "nom déposé"},
     ]
     assert list(labelled.parent.iterdir()) == [labelled]
+    with open_database(labelled) as connection:
+        assert find_structure_fault(connection) is None
 
 
 @pytest.mark.parametrize("record", ["gone", '{"from": "x"}'], ids=["no JSON", "no list"])

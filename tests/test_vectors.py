@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import re
 import tracemalloc
@@ -10,12 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.vectors import DIMENSION, VectorHeader, find_header_fault, load_header, load_vectors, save_vectors
+from pipeline.files import open_verified
+from pipeline.vectors import (
+    DIMENSION,
+    VectorHeader,
+    find_header_fault,
+    load_header,
+    load_vectors,
+    map_array,
+    read_header,
+    save_vectors,
+)
 from tests.bad_input import check_refusal, list_scraps
 from tests.conftest import Result, Sample, draw_unit_vectors
 
@@ -94,7 +106,7 @@ BAD_FILES = {
     "archive": (to_npz(UNITS), "expected a NumPy .npy file, got other bytes"),
     "pointer": (POINTER, "expected a NumPy .npy file, got other bytes (a pointer or archive?)"),
     "absurd rows": (build_npy(SHAPE % "(10000000000, 768)"), "truncated: expected 30720000000"),
-    "negative rows": (build_npy(SHAPE % "(-1, 768)"), "longer than its header says"),
+    "negative rows": (build_npy(SHAPE % "(-1, 768)"), "no array has shape (-1, 768) of 4 bytes each"),
     "shape of no tuple": (build_npy(SHAPE % "5"), "unreadable .npy header"),
     "open bracket": (build_npy("{'descr': '<f4', 'shape': (1,768"), "unreadable .npy header"),
     "unhashable key": (build_npy("{[]: 1}"), "unreadable .npy header"),
@@ -289,3 +301,110 @@ def test_a_matrix_that_no_store_could_use_is_not_saved(
 
     assert path.read_bytes() == b"older"
     assert list_scraps(tmp_path) == []
+
+
+KINDS = ["<f4", ">f4", "<f8", ">f8", "<f2", "|i1", "|u1", "<i8", "|b1", "<c8", "|S5", "<U3", ">U3", "<M8[s]", "|V6"]
+FORMS: list[tuple[int, ...]] = [(), (1,), (7,), (0,), (0, 768), (3, 0), (2, 3), (2, 3, 4), (1,) * 20]
+
+
+@pytest.mark.parametrize("shape", FORMS, ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_array_is_mapped_as_numpy_loads_it(tmp_path: Path, kind: str, shape: tuple[int, ...]) -> None:
+    """Whatever the type, the shape and the order, header and values are those that NumPy itself finds in the file."""
+    dtype = np.dtype(kind)
+    count = int(np.prod(shape))
+    content = np.random.default_rng(3).integers(0, 2, count * dtype.itemsize, dtype=np.uint8).tobytes()
+    array = np.frombuffer(content, dtype).reshape(shape) if count else np.zeros(shape, dtype)
+    for order in ("C", "F"):
+        path = tmp_path / f"{order}.npy"
+        np.save(path, np.asarray(array, order="C" if order == "C" else "F"))
+        expected = np.load(path)
+        with path.open("rb") as stream:
+            header, values = map_array(stream, path)
+
+        assert (header.shape, header.dtype) == (expected.shape, expected.dtype.str)
+        assert header == load_header(path)
+        assert (values.shape, values.dtype) == (expected.shape, expected.dtype)
+        assert values.tobytes() == expected.tobytes()
+
+
+def test_values_that_do_not_lie_even_are_mapped(tmp_path: Path) -> None:
+    """Data may begin at any byte: a header of another length than NumPy's own gives the same values."""
+    path = tmp_path / "odd.npy"
+    path.write_bytes(build_npy(SHAPE % "(40, 768)" + "  ", UNITS.tobytes()))
+    with path.open("rb") as stream:
+        header, values = map_array(stream, path)
+
+    assert header.offset % 4
+    assert np.array_equal(values, UNITS)
+
+
+def test_mapped_values_cannot_be_changed_and_outlive_the_stream(tmp_path: Path) -> None:
+    """They are what was found: nobody writes to the file by them, and they stay when file and name are gone."""
+    path = tmp_path / "vectors.npy"
+    save_vectors(path, UNITS)
+    content = path.read_bytes()
+    with open_verified(path, len(content), hashlib.sha256(content).hexdigest()) as stream:
+        save_vectors(path, -UNITS)
+        _, values = map_array(stream, path)
+    path.unlink()
+
+    assert np.array_equal(values, UNITS)
+    with pytest.raises(ValueError, match="read-only"):
+        values[0, 0] = 0
+
+
+IMPOSSIBLE = {
+    "two negative sides": (SHAPE % "(-1, -768)", UNITS[:1].tobytes()),
+    "one negative side": (SHAPE % "(-1, 768)", b""),
+    "endless side of nothing": (SHAPE % f"({10**30}, 0)", b""),
+    "wide side of nothing": (SHAPE % f"({2**62}, 4, 0)", b""),
+    "too many axes": (SHAPE % str((1,) * 65), UNITS[0, :1].tobytes()),
+    "too many axes of nothing": (SHAPE % str((0,) * 65), b""),
+    "values of no size": ("{'descr': '|S0', 'fortran_order': False, 'shape': (1000000000000,)}", b""),
+    "nothing at all": ("{'descr': '|V0', 'fortran_order': False, 'shape': (3,)}", b""),
+}
+
+
+@pytest.mark.parametrize(("header", "data"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_what_can_be_no_array_is_one_error(tmp_path: Path, header: str, data: bytes) -> None:
+    """A shape that multiplies out to the file's size and still is none is refused by the file's name."""
+    path = tmp_path / "vectors.npy"
+    path.write_bytes(build_npy(header, data))
+
+    with pytest.raises(InputError, match=re.escape(str(path))), path.open("rb") as stream:
+        map_array(stream, path)
+    with pytest.raises(InputError, match=re.escape(str(path))):
+        load_header(path)
+
+
+def test_a_header_is_read_from_an_open_file(tmp_path: Path) -> None:
+    """The size that counts is that of the open file, and errors name the path that was told."""
+    path, other = tmp_path / "vectors.npy", tmp_path / "other.npy"
+    save_vectors(path, UNITS)
+    with path.open("rb") as stream:
+        path.rename(other)
+        path.write_bytes(b"something else")
+
+        assert read_header(stream, path) == GOOD_HEADER
+        assert stream.tell() == GOOD_HEADER.offset
+
+    with path.open("rb") as stream, pytest.raises(InputError, match=r"told\.npy: expected a NumPy \.npy file"):
+        read_header(stream, tmp_path / "told.npy")
+
+
+def test_a_million_vectors_take_no_memory(tmp_path: Path) -> None:
+    """Values are read from the file as they are used: 3 GB of them cost as little as one row."""
+    path = tmp_path / "vectors.npy"
+    rows = 1_000_000
+    path.write_bytes(build_npy(SHAPE % f"({rows}, 768)"))
+    with path.open("r+b") as stream:
+        stream.truncate(path.stat().st_size + rows * DIMENSION * 4)
+    process = psutil.Process()
+    before = process.memory_info().rss
+    with path.open("rb") as stream:
+        _, values = map_array(stream, path)
+    total = sum(float(np.abs(values[row]).sum()) for row in range(0, rows, 100_000))
+
+    assert (values.shape, total) == ((rows, DIMENSION), 0.0)
+    assert process.memory_info().rss - before < 50 * 2**20

@@ -26,7 +26,7 @@ def complete_ledger(declared: Iterable[Key], executed: Sequence[Check]) -> list[
     ledger = [_settle(key, counts[key], by_key, causes) for key in declared]
     known = set(declared)
     ledger += [
-        Check(check.id, check.subject, Outcome.ERROR, detail="reported without being declared")
+        Check(check.id, check.subject, Outcome.ERROR, detail="reported without being declared", reported=False)
         for check in executed
         if check.key not in known
     ]

@@ -35,7 +35,7 @@ class CheckRecord(Strict):
     @model_validator(mode="after")
     def _check_explained(self) -> Self:
         shares = (self.observed, self.limit) if self.explanation else ()
-        if not all(isinstance(share, int | float) and -1 <= share <= 1 for share in shares):
+        if not all(type(share) in {int, float} and -1 <= share <= 1 for share in shares):
             message = f"{self.id}: explained, so that observed and limit must be differences of shares"
             raise ValueError(message)
         return self

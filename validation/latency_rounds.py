@@ -39,8 +39,7 @@ OPERATIONS: tuple[Operation, ...] = get_args(Operation)
 SIDES: tuple[Side, ...] = get_args(Side)
 PLAN_VARIABLE = "LATENCY_PLAN"
 DEPTH = 10
-# Far more than any run takes: what lasts longer hangs.
-TIMEOUT_S = 3600.0
+TIMEOUT_S = 3600.0  # far more than any run takes: what lasts longer hangs
 
 _MODULE = "validation/latency_rounds.py"
 # One thread for either store: how a machine shares out its cores is not the question.
@@ -168,22 +167,11 @@ def measure_rounds(plan: Plan, folder: Path) -> Report:
     environment |= {PLAN_VARIABLE: str(source), "COLUMNS": "1000"}  # wide enough for the reason of a failure
     written = (f"--benchmark-json={target}", f"--benchmark-storage=file://{folder}")
     command = [sys.executable, "-m", "pytest", _MODULE, *_OPTIONS, *written]
+    captured: dict[str, Any] = {"capture_output": True, "encoding": "utf-8", "errors": "replace", "timeout": TIMEOUT_S}
     try:
-        ended = subprocess.run(  # noqa: S603 - our own interpreter on our own file
-            command,
-            cwd=PROJECT_ROOT,
-            env=environment,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-            timeout=TIMEOUT_S,
-        )
+        ended = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, check=False, **captured)  # noqa: S603 - our own
     except subprocess.TimeoutExpired as error:
-        message = f"the latency run was ended after {TIMEOUT_S:g} seconds"
-        raise StoreError(
-            _MODULE, message, "measure again on a machine that is less busy, or in fewer rounds"
-        ) from error
+        raise StoreError(_MODULE, f"ended after {TIMEOUT_S:g} seconds", "measure again on a calmer machine") from error
     if ended.returncode != 0:
         reason = _find_reason(ended.stdout + ended.stderr).replace(f"{folder}{os.sep}", "")
         message = f"pytest ended with {ended.returncode}: {reason}"

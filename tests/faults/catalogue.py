@@ -355,12 +355,12 @@ def list_evaluation_faults() -> list[Fault]:
 
 def list_machine_faults() -> list[Fault]:
     """Return what the machine can do."""
-    sweeps = "tests/faults/test_sweeps.py::"
+    sweeps = "faults.test_sweeps::"
     return [
-        *assigned("H1 ENOSPC, EIO, EROFS at the n-th write", f"{sweeps}test_a_failing_call_never_releases",
-                  "fault tolerance"),
-        *assigned("H2 fsync error", f"{sweeps}test_a_failed_flush_is_an_error", "fault tolerance"),
-        *assigned("H3 SIGKILL at each step", f"{sweeps}test_a_kill_leaves_old_or_new", "recoverability"),
+        covered("H1", "ENOSPC, EIO, EROFS at the n-th write", "fault tolerance",
+                f"{sweeps}test_a_failing_call_never_releases"),
+        covered("H2", "fsync error", "fault tolerance", f"{sweeps}test_a_failed_flush_is_an_error"),
+        covered("H3", "SIGKILL at each step", "recoverability", f"{sweeps}test_a_kill_leaves_old_or_new"),
         Fault("H4", "no memory left", "H", "", ERROR, BOUNDARY, "", REFUSED, "fault tolerance", injectors.lack_memory,
               "MemoryError"),
         Fault("H5", "time-out", "H", "", ERROR, READER, "", REFUSED, "time behaviour", injectors.take_too_long,

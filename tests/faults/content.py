@@ -25,8 +25,8 @@ STORES = 50
 MANY_ROWS = 20_000
 # Words as texts have them: accents, typographic and plain quotes, other scripts, signs that mean something to somebody.
 WORDS = (
-    "l'arbitre", "« échec »", '"roque"', "“mat”", "’", "naïve", "œuvre", "Ğ", "ß", "Ελλάδα", "шах", "将棋", "شطرنج", "♞",
-    "\U0001f469\U0001f3fd\u200d\U0001f3eb", "e\u0301", "\u2028", "\t", "\n", "\\", "\\n", "%s", "{text}", "NULL",
+    "l'arbitre", "« échec »", '"roque"', "“mat”", "’", "naïve", "œuvre", "Ğ", "ß", "Ελλάδα", "шах", "将棋", "شطرنج",
+    "♞", "\U0001f469\U0001f3fd\u200d\U0001f3eb", "e\u0301", "\u2028", "\t", "\n", "\\", "\\n", "%s", "{text}", "NULL",
     "'; DROP TABLE chunks; --", "<b>&amp;</b>", "-0", "1e999", "NaN", "true", "a" * 300, "…", "½", "\u00a0", "\u200b",
     "\u202e", "|", "a,b;c", "--", "/*", "$total",
 )  # fmt: skip

@@ -57,7 +57,7 @@ class Countdown:
         """Return whether a path, database address or open descriptor lies below the folder."""
         if isinstance(place, int) and not isinstance(place, bool):
             with contextlib.suppress(OSError):
-                place = os.readlink(f"/proc/self/fd/{place}")
+                place = Path(f"/proc/self/fd/{place}").readlink()
         return isinstance(place, str | os.PathLike) and self._folder in os.fspath(place)
 
     def step(self, operation: str, place: object) -> None:
@@ -123,9 +123,8 @@ def _count_files(patch: pytest.MonkeyPatch, countdown: Countdown) -> None:
         countdown.step("open", file)
         raw = File(file, mode.replace("b", "").replace("t", ""))
         buffered: Any = io.BufferedReader(raw) if "r" in mode else io.BufferedWriter(raw)
-        names = ("encoding", "errors", "newline")
-        told = {name: value for name, value in {**dict(zip(names, rest, strict=False)), **options}.items()}
-        return buffered if "b" in mode else io.TextIOWrapper(buffered, **{n: told.get(n) for n in names})
+        told: Any = dict(zip(("encoding", "errors", "newline"), rest, strict=False)) | options
+        return buffered if "b" in mode else io.TextIOWrapper(buffered, **told)
 
     patch.setattr(io, "open", counted)
     patch.setattr(builtins, "open", counted)

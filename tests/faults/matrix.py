@@ -21,7 +21,7 @@ from validation.expectations import ExpectationRunner
 from validation.outcomes import Outcome
 
 MATRIX = "fault-matrix.json"
-COLUMNS = ("fault", "title", "when", "expected", "observed", "check", "characteristic", "caught")
+COLUMNS = ("fault", "what", "expected", "observed", "by", "characteristic")
 
 
 def describe(fault: Fault, seen: Observation | None) -> dict[str, Any]:
@@ -74,20 +74,23 @@ def list_alarms() -> list[dict[str, Any]]:
     return alarms
 
 
-def show(rows: list[dict[str, Any]]) -> None:
-    """Print the matrix."""
+def show(rows: list[dict[str, Any]], console: Console) -> None:
+    """Print what was observed, and who covers the others."""
     table = Table(*COLUMNS)
+    elsewhere: dict[str, list[str]] = {}
     for row in rows:
         if row["observed"] is None:
-            elsewhere = row["assigned_to"] or ", ".join(row["covered_by"])
-            table.add_row(row["fault"], row["title"], "", "", "", elsewhere, row["characteristic"], "")
+            by = row["assigned_to"] or ", ".join(row["covered_by"])
+            elsewhere.setdefault(by, []).append(row["fault"])
             continue
         expected, seen = row["expected"], row["observed"]
-        cells = (f"{expected['outcome']} {expected['verdict']}", f"{seen['outcome']} {seen['verdict']}")
-        told = "yes" if row["caught"] else "[red]NO[/red]"
-        when, check = row["when"] or "", seen["check"] or ""
-        table.add_row(row["fault"], row["title"], when, *cells, check, row["characteristic"], told)
-    Console().print(table)
+        what = f"{row['title']} ({row['when']} the manifest)" if row["when"] else row["title"]
+        cells = [f"{each['outcome']} {each['verdict']}" for each in (expected, seen)]
+        by = f"{seen['check'] or ''} {seen['subject'] or ''}".strip()
+        table.add_row(row["fault"], what, *cells, by, row["characteristic"], style=None if row["caught"] else "red")
+    console.print(table)
+    for by, names in elsewhere.items():
+        console.print(f"{', '.join(names)}: {by}", soft_wrap=True)
 
 
 def main(reports: str) -> int:
@@ -95,10 +98,20 @@ def main(reports: str) -> int:
     rows, good = run_catalogue(), list_alarms()
     counts = Counter("elsewhere" if row["caught"] is None else "caught" if row["caught"] else "missed" for row in rows)
     alarms = [store for store in good if store["alarms"]]
-    summary = {**counts, "good_stores": len(good), "false_alarms": len(alarms)}
+    summary = {
+        "caught": 0,
+        "missed": 0,
+        "elsewhere": 0,
+        **counts,
+        "good_stores": len(good),
+        "false_alarms": len(alarms),
+    }
     write_json(Path(reports) / MATRIX, {"summary": summary, "faults": rows, "good_stores": good})
-    show(rows)
-    Console().print(f"{Path(reports) / MATRIX}: {summary}", soft_wrap=True)
+    console = Console()
+    show(rows, console)
+    missed = [row["fault"] for row in rows if row["caught"] is False]
+    told = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in summary.items())
+    console.print(f"{Path(reports) / MATRIX}: {told}{f'; missed: {missed}' if missed else ''}", soft_wrap=True)
     return int(bool(alarms) or counts["missed"] > 0)
 
 

@@ -32,9 +32,29 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\w.+-]+|[^\w\s]')
 _TOKENS = (
     *(b"null", b"true", b"NaN", b"Infinity", b"-1", b"0", b"1e999", b"-0.0", b"9" * 30, b"9" * 5000, b"0x1F", b"1_0"),
     *(b'""', b'"\\ud800"', b'"\\u0000"', b'"12"', b"{}", b"[]", b"[[[]]]", b"[" * 70 + b"]" * 70, b"{", b"}", b"]"),
-    *(b"&a [*a]", b"!!python/object:os.system x", b"2027-01-31", b"2027-01-31T00:00:00Z", b"? a", b"<<: *a", b"- ", b"|"),
+    *(
+        b"&a [*a]",
+        b"!!python/object:os.system x",
+        b"2027-01-31",
+        b"2027-01-31T00:00:00Z",
+        b"? a",
+        b"<<: *a",
+        b"- ",
+        b"|",
+    ),
     *(b"!!bool x", b"!!int ''", b"!!float _", b'"\\UFFFFFFFF"', b"&a {b: *a}", b"&a x, &a y"),
-    *(b"!!set {a}", b"!!binary x", b"!!timestamp 1", b"\t", b"\n", b"\r", b"\x00", b"\xff", b"\xe2\x80\xa8", b"\xef\xbb\xbf"),
+    *(
+        b"!!set {a}",
+        b"!!binary x",
+        b"!!timestamp 1",
+        b"\t",
+        b"\n",
+        b"\r",
+        b"\x00",
+        b"\xff",
+        b"\xe2\x80\xa8",
+        b"\xef\xbb\xbf",
+    ),
 )
 _KINDS = ("flip", "flip", "set", "cut", "insert", "remove", "repeat", "splice")
 
@@ -103,7 +123,7 @@ def _swap_token(content: bytes, place: float, other: float, *, swap: bool) -> by
 def limit(share: float) -> settings:
     """Return settings that try this share of the profile's examples, none for longer than two seconds."""
     return settings(
-        max_examples=max(1, round(share * settings.default.max_examples)),
+        max_examples=max(1, round(share * settings().max_examples)),
         deadline=1000 * HANG_S,
         phases=(Phase.explicit, Phase.generate, Phase.shrink),  # to explain, Hypothesis slows down all that it calls
     )

@@ -19,7 +19,6 @@ from pipeline.chunks import load_chunks
 from pipeline.database import load_matrix, load_metadata, load_rows, open_database
 from pipeline.database_schema import find_structure_fault
 from pipeline.documents import load_json
-from pipeline.files import write_json
 from pipeline.gold import load_gold, load_questions
 from pipeline.model_folder import IDENTITY_FILE, check_model_folder
 from pipeline.params import PROJECT_ROOT, load_params

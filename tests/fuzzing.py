@@ -34,13 +34,27 @@ settings.register_profile(
 settings.load_profile("fuzz")
 
 
+def measure_peak() -> int:
+    """Return the most memory that this process has held, in kB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a whole run that tried too little or held too much."""
+    from tests.fuzz.spoil import TRIED
+
+    whole = "FUZZ_EXAMPLES" not in os.environ
+    if whole and session.exitstatus == 0 and (TRIED.total() < WANTED or measure_peak() > MOST_MEMORY_KB):
+        session.exitstatus = 1
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many inputs were tried, in what time and memory, and write it down."""
     from pipeline.files import write_json
     from tests.fuzz.spoil import TRIED
 
     failed = [report.nodeid for report in terminalreporter.stats.get("failed", [])]
-    seconds, peak = time.monotonic() - STARTED, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds, peak = time.monotonic() - STARTED, measure_peak()
     report = {
         "cases": TRIED.total(),
         "wanted": WANTED,

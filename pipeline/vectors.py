@@ -27,6 +27,7 @@ DTYPE = "<f4"
 NORM_TOLERANCE = 1e-3
 MAX_HEADER_BYTES = 10_000
 MATRIX_RANK = 2
+READ_WHOLE_BYTES = 1 << 28
 # More axes than this NumPy refuses to give an array.
 MAX_RANK = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32
 
@@ -108,7 +109,10 @@ def _can_exist(shape: tuple[int, ...], item_bytes: int) -> bool:
 
 
 def map_array(stream: BinaryIO, path: Path) -> tuple[VectorHeader, npt.NDArray[np.generic]]:
-    """Return header and values of an open `.npy` file, of any type and shape, read from the file as they are used.
+    """Return header and values of an open `.npy` file, of any type and shape.
+
+    A file of up to 256 MiB is read whole: whoever cut it short while it is mapped would end the process. A larger one
+    is read as it is used, so that memory stays flat.
 
     Raises:
         InputError: like `load_header`.
@@ -117,8 +121,10 @@ def map_array(stream: BinaryIO, path: Path) -> tuple[VectorHeader, npt.NDArray[n
     dtype = np.dtype(header.dtype)
     if 0 in header.shape:
         return header, np.zeros(header.shape, dtype=dtype)
-    content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    values = np.frombuffer(content, dtype, offset=header.offset)
+    if os.fstat(stream.fileno()).st_size <= READ_WHOLE_BYTES:
+        values = np.frombuffer(stream.read(), dtype)
+    else:
+        values = np.frombuffer(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ), dtype, offset=header.offset)
     return header, values.reshape(header.shape, order="F" if header.fortran_order else "C")
 
 

@@ -388,3 +388,15 @@ def test_a_cause_that_contradicts_itself_is_one(second: Outcome) -> None:
     missing = complete_ledger([("INT101", "qlora/fr"), ("STO204", "qlora/fr")], twice)[1]
 
     assert missing.blocked_by == ("INT101", "qlora/fr")
+
+
+def test_an_undeclared_report_says_nothing_against_the_base() -> None:
+    """A suite that serves a check which no rule asks for is a fault of the rules: NOT_EVALUATED, never HALT."""
+    declared = [("RET301", "fr")]
+    ledger = complete_ledger(
+        declared, [Check("RET301", "fr", Outcome.PASS), Check("VEC108", "base/fr/passages", Outcome.PASS)]
+    )
+    decision = decide(ledger, protects_base=True)
+
+    assert decision.verdict is Verdict.NOT_EVALUATED
+    assert decision.reasons == ("VEC108 base/fr/passages: ERROR, reported without being declared",)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
 import re
 import tracemalloc
 from typing import TYPE_CHECKING, Any
@@ -408,3 +409,25 @@ def test_a_million_vectors_take_no_memory(tmp_path: Path) -> None:
 
     assert (values.shape, total) == ((rows, DIMENSION), 0.0)
     assert process.memory_info().rss - before < 50 * 2**20
+
+
+def test_a_file_that_is_cut_while_it_is_looked_at_ends_nothing(tmp_path: Path) -> None:
+    """What was read of a small file stays what it was, whatever somebody does to the file meanwhile."""
+    path = tmp_path / "vectors.npy"
+    np.save(path, draw_unit_vectors(40, seed=3))
+    with path.open("rb") as stream:
+        _, values = map_array(stream, path)
+        os.truncate(path, 200)
+
+    assert np.array_equal(values, draw_unit_vectors(40, seed=3))
+
+
+def test_a_large_file_is_read_as_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mapped values are those that reading the whole file gives."""
+    path = tmp_path / "vectors.npy"
+    np.save(path, draw_unit_vectors(40, seed=3))
+    monkeypatch.setattr("pipeline.vectors.READ_WHOLE_BYTES", 0)
+    with path.open("rb") as stream:
+        _, values = map_array(stream, path)
+
+    assert np.array_equal(values, draw_unit_vectors(40, seed=3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,7 @@ def enter_project(patch: pytest.MonkeyPatch, root: Path, params: Params) -> None
 
     The training pairs are written, and that the candidate was trained on them; stores and corpora must be there.
     """
+    importlib.import_module("validation.__main__")  # a module that is read first under the patches would keep them
     triplets = root / "corpus" / "training" / "triplets_train.jsonl"
     triplets.parent.mkdir(parents=True, exist_ok=True)
     triplets.write_text('{"anchor": "Qui marque les points ?", "positive": "L\'arbitre."}\n', encoding="utf-8")

@@ -12,7 +12,7 @@ import pytest
 from pipeline.documents import load_json
 from pipeline.errors import InputError, StoreError
 from pipeline.files import write_json
-from pipeline.params import BUILD, load_params
+from pipeline.params import BUILD, PROJECT_ROOT, load_params
 from tests.releases import (
     DAY,
     build_certificate,
@@ -303,6 +303,8 @@ def test_a_release_is_gathered_with_all_its_evidence(release: tuple[Path, Path, 
         canary_qlora=root / "build" / "canaries" / "qlora.json",
         certificate=folder / "certificate.json",
         latency=folder / "latency.json",
+        graph=PROJECT_ROOT / "dvc.lock",
+        packages=PROJECT_ROOT / "constraints.txt",
     )
     assert quick.measured == []
 
@@ -318,7 +320,7 @@ def test_evidence_that_is_not_there_is_none(release: tuple[Path, Path, Params], 
 
     assert (found.training, found.certificate, found.latency) == (None, None, None)
     assert set(found.canaries) == {"base"}
-    assert {each.name for each in found.inputs} == {"triplets", "canary_base"}
+    assert {each.name for each in found.inputs} == {"triplets", "canary_base", "graph", "packages"}
 
 
 def test_a_measurement_covers_every_corpus(release: tuple[Path, Path, Params], quick: Told) -> None:

@@ -473,7 +473,7 @@ def test_every_input_is_recorded_with_its_digest(
         for corpus in ("fr", "intl")
         for name in ("manifest", "embeddings", "questions", "database")
     }
-    further = {"latency", "certificate", "triplets", "training", "canary_base", "canary_qlora"}
+    further = {"latency", "certificate", "triplets", "training", "canary_base", "canary_qlora", "graph", "packages"}
 
     assert set(inputs) == {"policy", "checks"} | suites | corpora | stores | further
     assert inputs["checks"].path == "expectations/checks.yaml"

@@ -9,7 +9,7 @@ from pipeline.canary import Canary
 from pipeline.documents import load_json
 from pipeline.errors import PipelineError, StoreError
 from pipeline.model_folder import TRAINING_FILE
-from pipeline.params import BUILD
+from pipeline.params import BUILD, PROJECT_ROOT
 from pipeline.triplets import TRIPLETS
 from validation.certificate import CERTIFICATE, Certificate
 from validation.gate import GateRequest, load_corpus
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pipeline.params import CandidateName, Params
 
 LATENCY = "latency.json"
+# What was built from what, and with which packages.
+LOCKS = {"graph": PROJECT_ROOT / "dvc.lock", "packages": PROJECT_ROOT / "constraints.txt"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def build_release_request(params: Params, as_of: date, evidence: Evidence) -> Ga
     record = BUILD / "models" / "qlora" / TRAINING_FILE
     certificate = evidence.folder / CERTIFICATE
     canaries: dict[CandidateName, Path] = {role: BUILD / "canaries" / f"{role}.json" for role in ROLES}
-    files = {"triplets": TRIPLETS, "training": record, "certificate": certificate}
+    files = {**LOCKS, "triplets": TRIPLETS, "training": record, "certificate": certificate}
     # Hashed before they are read: a change in between shows when they are hashed again.
     inputs = _read_present(files | {f"canary_{role}": path for role, path in canaries.items()})
     return GateRequest(

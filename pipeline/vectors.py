@@ -143,7 +143,8 @@ def find_header_fault(header: VectorHeader, rows: int | None) -> str | None:
 
 def find_value_fault(matrix: Matrix) -> str | None:
     """Return the first row that is not finite or not of unit length within 1e-3, or None."""
-    norms = np.linalg.norm(matrix.astype(np.float64), axis=1)
+    with np.errstate(invalid="ignore", over="ignore"):  # a signalling NaN would raise a warning, not a finding
+        norms = np.linalg.norm(matrix.astype(np.float64), axis=1)
     wrong = np.flatnonzero(~(np.abs(norms - 1.0) <= NORM_TOLERANCE))
     if not wrong.size:
         return None

@@ -8,6 +8,7 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
 
 from pipeline.database import load_metadata, open_database
@@ -147,3 +148,15 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
 
     assert [(path.name, path.is_dir()) for path in tmp_path.iterdir()] == [("store", True)]
     assert (target / "a").read_text() == "old"
+
+
+def test_a_signalling_nan_is_a_value_like_any_other(tmp_path: Path) -> None:
+    """Bits that the processor itself complains of when it converts them are one row that is not finite."""
+    path = tmp_path / "vectors.npy"
+    bits = np.zeros((2, 768), dtype="<u4")
+    bits[:, 0] = 0x3F800000
+    bits[1, 5] = 0x7F800001
+    np.save(path, bits.view("<f4"))
+
+    with pytest.raises(InputError, match="row 1 holds NaN"):
+        load_vectors(path)

@@ -6,14 +6,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
-os.environ["GX_ANALYTICS_ENABLED"] = "false"
-
-with warnings.catch_warnings():
-    warnings.filterwarnings("ignore", "module 'sre_", DeprecationWarning)
-    import great_expectations as gx
 import numpy as np
-from great_expectations.core.expectation_suite import ExpectationSuite
-from great_expectations.data_context.types.base import ProgressBarsConfig
 from pydantic import ConfigDict
 
 from pipeline.documents import Strict, load_json
@@ -42,10 +35,19 @@ class SuiteFile(Strict):
 
 
 class ExpectationRunner:
-    """Runs suites in one ephemeral context, without analytics and progress bars."""
+    """Runs suites in one ephemeral context, without analytics and progress bars.
+
+    Great Expectations takes seconds to import, so only who runs suites imports it.
+    """
 
     def __init__(self, suites: Path) -> None:
         """Open the context and load every suite of a folder."""
+        os.environ["GX_ANALYTICS_ENABLED"] = "false"
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "module 'sre_", DeprecationWarning)
+            import great_expectations as gx
+        from great_expectations.data_context.types.base import ProgressBarsConfig
+
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
         asset = self._context.data_sources.add_pandas("evidence").add_dataframe_asset("table")
@@ -58,6 +60,8 @@ class ExpectationRunner:
 
         A check passes when all its expectations hold; an expectation that raised makes it ERROR.
         """
+        from great_expectations.core.expectation_suite import ExpectationSuite
+
         batch = self._tables.get_batch({"dataframe": frame})
         definition = self._suites[suite].model_dump()
         report = batch.validate(ExpectationSuite(**definition), expectation_parameters=parameters)

@@ -11,6 +11,8 @@ from scipy.stats import binom
 from pipeline.documents import Strict
 from pipeline.files import compute_sha256
 from pipeline.params import PROJECT_ROOT
+from validation.evidence import PARTS
+from validation.inputs import list_texts
 from validation.outcomes import Check, Outcome, Verdict
 
 if TYPE_CHECKING:
@@ -88,12 +90,9 @@ def list_bound(rulebook: Rulebook, evidence: Sequence[tuple[CorpusEvidence, Mani
     bound = {name: digest for name, (_, digest) in rulebook.digests.items()}
     bound["code"] = compute_code_digest()
     for corpus, base in evidence:
-        bound[f"{corpus.name}/chunks"] = corpus.chunks_sha256
-        bound[f"{corpus.name}/questions"] = corpus.questions_sha256
-        bound[f"{corpus.name}/qrels"] = corpus.qrels_sha256
+        bound |= {text.name: text.sha256 for text in list_texts(corpus)}
         if base is not None:
-            for role in ("embeddings", "questions", "database"):
-                bound[f"base/{corpus.name}/{role}"] = getattr(base.files, role).sha256
+            bound |= {f"base/{corpus.name}/{part}": getattr(base.files, part).sha256 for part in PARTS}
     return bound
 
 

@@ -40,14 +40,19 @@ def list_inputs(
     for name, (path, digest) in rulebook.digests.items():
         yield Input(name, path, digest)
     for corpus, stores in corpora:
-        yield Input(f"{corpus.name}/chunks", corpus.chunks_path, corpus.chunks_sha256)
-        yield Input(f"{corpus.name}/questions", corpus.questions_path, corpus.questions_sha256)
-        yield Input(f"{corpus.name}/qrels", corpus.qrels_path, corpus.qrels_sha256)
+        yield from list_texts(corpus)
         for store in stores:
             yield Input(f"{store.subject}/manifest", store.folder / MANIFEST, store.manifest_sha256)
             for part in PARTS:
                 file = getattr(store.manifest.files, part)
                 yield Input(f"{store.subject}/{part}", store.folder / file.name, file.sha256)
+
+
+def list_texts(corpus: CorpusEvidence) -> Iterator[Input]:
+    """List the chunks and the gold set of a corpus."""
+    yield Input(f"{corpus.name}/chunks", corpus.chunks_path, corpus.chunks_sha256)
+    yield Input(f"{corpus.name}/questions", corpus.questions_path, corpus.questions_sha256)
+    yield Input(f"{corpus.name}/qrels", corpus.qrels_path, corpus.qrels_sha256)
 
 
 def check_unchanged(check_id: str, inputs: Sequence[Input]) -> Check:

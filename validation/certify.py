@@ -14,13 +14,13 @@ from pipeline.files import write_json
 from pipeline.store import load_manifest
 from validation.certificate import CERTIFICATE, Certificate, Finding, Trial, find_fault, list_bound
 from validation.gate import judge, load_corpus
-from validation.latency import LatencyTarget, load_latency, measure_latency
+from validation.latency import load_latency, measure_latency
 from validation.leakage import TrainingEvidence
 from validation.null_runs import run_nulls
 from validation.outcomes import Outcome, Verdict
 from validation.policy import load_rulebook
 from validation.release_case import ReleaseCase, build_canaries, build_control
-from validation.request import list_release_corpora, require_built
+from validation.request import list_release_corpora, list_targets, require_built
 from validation.sabotage import Sabotage, list_sabotages
 
 if TYPE_CHECKING:
@@ -76,15 +76,12 @@ def build_case(rulebook: Rulebook, params: Params, folder: Path) -> ReleaseCase:
     """
     requests = sorted(list_release_corpora(params), key=lambda request: not request.primary)
     gold = tuple(load_corpus(request) for request in requests)
+    names = [corpus.name for corpus in gold]
     corpora = tuple(
         replace(request, stores={**request.stores, "qlora": build_control(request, folder / name, rulebook.policy)})
-        for request, name in zip(requests, [corpus.name for corpus in gold], strict=True)
+        for request, name in zip(requests, names, strict=True)
     )
-    targets = [
-        LatencyTarget(corpus.name, request.stores["base"], request.stores["qlora"])
-        for corpus, request in zip(gold, corpora, strict=True)
-    ]
-    measure_latency(targets, folder / "latency.json", rounds=rulebook.policy.statistics.rounds)
+    measure_latency(list_targets(corpora, names), folder / "latency.json", rounds=rulebook.policy.statistics.rounds)
     return ReleaseCase(
         folder=folder,
         corpora=corpora,

@@ -19,7 +19,7 @@ from validation.leakage import load_training
 from validation.stores import ROLES, CorpusRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -123,10 +123,7 @@ def load_or_measure_latency(
     What stands in the way of a measurement also stands in the way of judging the stores, and the gate says what it is.
     """
     path = evidence.folder / LATENCY
-    targets = [
-        LatencyTarget(name, request.stores["base"], request.stores["qlora"])
-        for name, request in zip(names, corpora, strict=True)
-    ]
+    targets = list_targets(corpora, names)
     try:
         if path.is_file() and is_current(found := load_latency(path), targets, rounds=evidence.rounds):
             return found
@@ -140,6 +137,14 @@ def load_or_measure_latency(
         evidence.warn(f"latency not measured: {error}")
         path.unlink(missing_ok=True)
         return None
+
+
+def list_targets(corpora: Sequence[CorpusRequest], names: Sequence[str]) -> list[LatencyTarget]:
+    """Return the two stores of each corpus, by its name."""
+    return [
+        LatencyTarget(name, request.stores["base"], request.stores["qlora"])
+        for name, request in zip(names, corpora, strict=True)
+    ]
 
 
 def _read_present(files: dict[str, Path]) -> tuple[Input, ...]:

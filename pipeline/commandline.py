@@ -47,7 +47,7 @@ def run_command(command: Callable[..., None]) -> None:
 def run_app(app: typer.Typer) -> None:
     """Run a typer application; known errors become one line on standard error.
 
-    Exit codes: 0 done, 2 wrong usage, 30 not done (bad input, no space, defect), 130 interrupted.
+    Exit codes: 0 done, 2 wrong usage, 30 not done (bad input, no space, defect) or the error's own, 130 interrupted.
     """
     _relax_streams()
     try:
@@ -60,7 +60,7 @@ def run_app(app: typer.Typer) -> None:
         # rich and typer leave a closed pipe with code 1, which no command of this project uses.
         sys.exit(EXIT_NOT_DONE if error.code == 1 else error.code)
     except PipelineError as error:
-        _fail(str(error))
+        _fail(str(error), error.exit_code)
     except OSError as error:
         where = error.filename2 or error.filename or "operating system"
         _fail(f"{where}: {error.strerror or error}; free the resource and run again")

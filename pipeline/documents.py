@@ -42,13 +42,31 @@ def load_json(path: Path, record: type[Record]) -> Record:
         InputError: no such file, no valid UTF-8 or JSON, a duplicate key, a number that is not finite, or a field
             that breaks the record's schema; the message carries the field's path.
     """
-    return _validate(str(path), read_text(path), record)
+    return parse_json(str(path), read_text(path), record)
+
+
+def parse_json(where: str, text: str, record: type[Record]) -> Record:
+    """Return one validated record from a text that came from `where`. Raises `InputError` like `load_json`."""
+    try:
+        document = json.loads(text, object_pairs_hook=_unique)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise InputError(where, f"not valid JSON at {place}: {error.msg}", "mend the file") from error
+    except (ValueError, RecursionError) as error:
+        raise InputError(where, str(error), "mend the file") from error
+    _require_plain(where, document)
+    return _validate_text(where, text, record)
 
 
 def load_jsonl(path: Path, record: type[Record]) -> list[Record]:
     """Read one validated record a line; blank lines are refused. Raises `InputError` like `load_json`."""
-    lines = _split_lines(read_text(path))
-    return [_validate(f"{path}:{number}", line, record) for number, line in enumerate(lines, 1)]
+    return parse_jsonl(str(path), read_text(path), record)
+
+
+def parse_jsonl(where: str, text: str, record: type[Record]) -> list[Record]:
+    """Return a validated record a line of a text that came from `where`. Raises `InputError` like `load_json`."""
+    lines = _split_lines(text)
+    return [parse_json(f"{where}:{number}", line, record) for number, line in enumerate(lines, 1)]
 
 
 def load_tsv(path: Path, header: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -145,18 +163,6 @@ def read_text(path: Path) -> str:
 def _split_lines(text: str) -> list[str]:
     # Not `splitlines`: U+2028 and its like may stand inside a JSON string.
     return text.removesuffix("\n").split("\n") if text else []
-
-
-def _validate(where: str, text: str, record: type[Record]) -> Record:
-    try:
-        document = json.loads(text, object_pairs_hook=_unique)
-    except json.JSONDecodeError as error:
-        place = f"line {error.lineno} column {error.colno}"
-        raise InputError(where, f"not valid JSON at {place}: {error.msg}", "mend the file") from error
-    except (ValueError, RecursionError) as error:
-        raise InputError(where, str(error), "mend the file") from error
-    _require_plain(where, document)
-    return _validate_text(where, text, record)
 
 
 def _validate_text(where: str, text: str, record: type[Record]) -> Record:

@@ -12,7 +12,10 @@ class PipelineError(Exception):
         where: the file, field path or row concerned.
         problem: what was observed against what was expected.
         remedy: what the reader can do about it.
+        exit_code: the process exit code that it stands for.
     """
+
+    exit_code = EXIT_NOT_DONE
 
     def __init__(self, where: object, problem: str, remedy: str) -> None:
         """Keep the parts and join them into the one line that is shown."""

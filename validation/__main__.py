@@ -18,6 +18,7 @@ from validation.explain import render_explanation
 from validation.gate import judge
 from validation.policy import EXPECTATIONS, Rulebook, load_rulebook
 from validation.record import DECISION, build_record, build_refusal, write_record
+from validation.releasing.commands import drill, fallback, release, releases, verify
 from validation.render import quote, show_decision
 from validation.request import Evidence, build_foreign_request, build_release_request
 from validation.stores import CorpusRequest
@@ -25,6 +26,8 @@ from validation.stores import CorpusRequest
 REPORTS = PROJECT_ROOT / "reports"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+for command in (release, fallback, drill, verify, releases):
+    app.command()(command)
 
 PolicyOption = Annotated[Path, typer.Option(help="Limits and required checks.")]
 OutputOption = Annotated[Path, typer.Option(help="Folder of the decision and its evidence.")]

@@ -6,7 +6,7 @@ import re
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.documents import load_json
 from pipeline.errors import PipelineError, StoreError
@@ -19,7 +19,8 @@ from validation.leakage import TrainingEvidence
 from validation.null_runs import run_nulls
 from validation.outcomes import Outcome, Verdict
 from validation.policy import load_rulebook
-from validation.release_case import ReleaseCase, build_canaries, build_control
+from validation.release_case import ReleaseCase, build_canaries, build_control, build_receipt
+from validation.releasing.receipt import Receipt
 from validation.request import list_release_corpora, list_targets, require_built
 from validation.sabotage import Sabotage, list_sabotages
 
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 # Vectors that are spoilt are no longer what their texts give; that this shows as well is no fault of the gate.
 CANARY = "VEC109"
+# How many trials there are in which the certificate is asked for.
+CERTIFIED = 5
+
+Bound = TypeVar("Bound", Certificate, Receipt)
 
 
 def certify_gate(rulebook: Rulebook, params: Params, output: Path, progress: Progress) -> str:
@@ -98,7 +103,7 @@ def run_trials(case: ReleaseCase, bound: dict[str, str], progress: Progress) -> 
     names = [corpus.name for corpus in case.gold]
     sabotages = list_sabotages(names[0], names[1] if len(names) > 1 else None)
     certification = case.rulebook.policy.certification
-    task = progress.add_task("spoilt releases", total=len(sabotages) + 4)
+    task = progress.add_task("spoilt releases", total=len(sabotages) + 1 + CERTIFIED)
     control = Sabotage(
         "control", "a candidate that is better in every respect", Verdict.RELEASE, (), lambda case: case, (), len(names)
     )
@@ -109,24 +114,39 @@ def run_trials(case: ReleaseCase, bound: dict[str, str], progress: Progress) -> 
     nulls = progress.add_task("releases without a difference", total=certification.runs)
     null_runs = run_nulls(case, lambda runs: progress.advance(nulls, runs))
     certificate = Certificate(schema_version=1, bound_to=bound, trials=trials, null_runs=null_runs)
-    for sabotage in list_certified(certificate, len(names)):
-        trials.append(run_trial(sabotage, case, certified=True))
+    certified = replace(case, certificate=certificate, receipt=build_receipt(case.corpora))
+    for sabotage in list_certified(certified):
+        trials.append(run_trial(sabotage, certified, certified=True))
         progress.advance(task)
     return certificate.model_copy(update={"trials": trials})
 
 
-def list_certified(certificate: Certificate, corpora: int) -> list[Sabotage]:
-    """Return the trials in which the gate asks for the certificate that the other trials have earned."""
-    refused, reason = Verdict.NOT_EVALUATED, (("CER501", "gate", Outcome.ERROR),)
-    older = certificate.model_copy(update={"bound_to": {**certificate.bound_to, "code": "0" * 64}})
+def list_certified(control: ReleaseCase) -> list[Sabotage]:
+    """Return the trials in which the gate asks for the certificate that the other trials have earned, and for a drill.
+
+    `control` has both.
+    """
+    refused, reason, corpora = Verdict.NOT_EVALUATED, (("CER501", "gate", Outcome.ERROR),), len(control.gold)
+    undrilled = (("FBK502", "gate", Outcome.ERROR),)
+    older = change_bound(control.certificate, "code")
+    elsewhere = change_bound(control.receipt, f"qlora/{control.primary.name}/database")
     return [
         Sabotage("certified-control", "the control with its certificate", Verdict.RELEASE, (),
-                 lambda case: replace(case, certificate=certificate), (), corpora),
+                 lambda case: case, (), corpora),
         Sabotage("limit-lowered", "the floor was lowered after the certificate was made", refused, reason,
-                 lambda case: lower_floor(replace(case, certificate=certificate)), (), corpora),
+                 lower_floor, (), corpora),
         Sabotage("code-changed", "the certificate was made with other code", refused, reason,
                  lambda case: replace(case, certificate=older), (), corpora),
+        Sabotage("not-drilled", "nobody walked the way back", refused, undrilled,
+                 lambda case: replace(case, receipt=None), (), corpora),
+        Sabotage("drilled-elsewhere", "the way back was walked with another store", refused, undrilled,
+                 lambda case: replace(case, receipt=elsewhere), (), corpora),
     ]  # fmt: skip
+
+
+def change_bound(evidence: Bound | None, name: str) -> Bound | None:
+    """Return a certificate or the report of a drill as if it had been made with another file."""
+    return evidence and evidence.model_copy(update={"bound_to": {**evidence.bound_to, name: "0" * 64}})
 
 
 def lower_floor(case: ReleaseCase) -> ReleaseCase:
@@ -148,7 +168,7 @@ def run_trial(sabotage: Sabotage, case: ReleaseCase, *, certified: bool) -> Tria
         )
         spoilt = sabotage.spoil(narrowed)
         policy = spoilt.rulebook.policy.model_copy(update={"waivers": []})
-        rules = policy.release if certified else policy.release.model_copy(update={"certificate": None})
+        rules = policy.release if certified else policy.release.model_copy(update={"certificate": None, "drill": None})
         judgement = judge(spoilt.build_request(), replace(spoilt.rulebook, policy=policy), rules, lambda _: None)
     return Trial(
         id=sabotage.id,

@@ -10,6 +10,7 @@ from pipeline.documents import Strict
 from validation.explanation import Explanation
 from validation.outcomes import Interval, Outcome, Verdict
 from validation.slices import SliceResult
+from validation.workflow_run import WorkflowRun
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -109,6 +110,8 @@ class CodeRecord(Strict):
 class Record(Strict):
     """All of `decision.json`; `as_of` is the day on which waivers were looked at, where there are any.
 
+    `attempt` counts, by the log of releases, the decisions that were acted upon before, and this one.
+
     A number that is not finite, for which JSON has no word, is not turned into null: the document cannot be written.
     """
 
@@ -127,5 +130,7 @@ class Record(Strict):
     latency: dict[str, Any] | None
     waivers: list[WaiverRecord]
     as_of: str | None
+    attempt: Annotated[int, Field(ge=1)] | None
+    run: WorkflowRun | None
     code: CodeRecord
     inputs: dict[str, InputRecord]

@@ -19,6 +19,7 @@ from validation.inputs import Input, check_unchanged, list_inputs
 from validation.latency import check_latency, collect_digests
 from validation.leakage import TrainingEvidence, check_leak
 from validation.outcomes import Check, Decision, Outcome
+from validation.releasing.receipt import check_drill, list_drilled
 from validation.slices import SliceResult, check_slices, judge_slices
 from validation.stores import ROLES, CorpusRequest, check_corpus, check_stores
 from validation.waivers import apply_waivers
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from validation.certificate import Certificate
     from validation.latency import LatencyEvidence
     from validation.policy import Criterion, Policy, Rulebook, Rules
+    from validation.releasing.receipt import Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +41,18 @@ class GateRequest:
     """Everything that is judged; evidence that is not there is None and makes its checks ERROR where required.
 
     `for_release` protects the base (HALT) and lets waivers speak; `as_of` is the day on which waivers are looked at;
-    `inputs` are the files from which that evidence was read.
+    `attempt` counts decisions; `inputs` are the files from which that evidence was read.
     """
 
     corpora: list[CorpusRequest]
     latency: LatencyEvidence | None
     training: TrainingEvidence | None
     certificate: Certificate | None
+    drill: Receipt | None
     canaries: dict[CandidateName, Canary]
     for_release: bool
     as_of: date
+    attempt: int | None = None
     inputs: tuple[Input, ...] = ()
 
 
@@ -89,6 +93,10 @@ def judge(request: GateRequest, rulebook: Rulebook, rules: Rules, announce: Call
         bases = [(found.corpus, found.stores.get("base")) for found in findings]
         bound = list_bound(rulebook, [(corpus, base.manifest if base else None) for corpus, base in bases])
         executed.append(check_certificate(rules.certificate, request.certificate, bound, rulebook.policy))
+    if rules.drill:
+        declared.append((rules.drill, "gate"))
+        drilled = list_drilled((store.subject, store.manifest) for found in findings for store in found.stores.values())
+        executed.append(check_drill(rules.drill, request.drill, drilled))
     inputs = [*list_inputs(rulebook, ((found.corpus, found.stores.values()) for found in findings)), *request.inputs]
     declared.append((rules.unchanged, "gate"))
     executed.append(check_unchanged(rules.unchanged, inputs))

@@ -121,6 +121,7 @@ class Rules(Strict):
     leak: CheckId
     unchanged: CheckId
     certificate: CheckId | None
+    drill: CheckId | None
     optional: list[CheckId]
 
     def list_checks(self) -> list[str]:
@@ -135,6 +136,7 @@ class Rules(Strict):
             self.leak,
             self.unchanged,
             self.certificate,
+            self.drill,
         ]
         groups = [*self.integrity, *self.corpus, *self.vectors, *self.database, *criteria]
         return groups + [check for check in named if check is not None]

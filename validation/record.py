@@ -21,6 +21,7 @@ from validation.latency import describe_latency
 from validation.outcomes import Verdict
 from validation.retrieval_record import describe_comparison
 from validation.waivers import describe_waiver
+from validation.workflow_run import find_run
 
 if TYPE_CHECKING:
     from validation.explanation import Explanation
@@ -64,6 +65,8 @@ def build_record(judgement: Judgement, request: GateRequest, rulebook: Rulebook)
             WaiverRecord.model_validate(describe_waiver(waiver, judgement.ledger, request.as_of)) for waiver in waivers
         ],
         as_of=request.as_of.isoformat() if waivers else None,
+        attempt=request.attempt,
+        run=find_run(),
         code=CodeRecord(revision=find_revision(), sha256=compute_code_digest()),
         inputs={each.name: InputRecord(path=_shorten(each.path), sha256=each.sha256) for each in judgement.inputs},
     )
@@ -87,6 +90,8 @@ def build_refusal(error: Exception, *, for_release: bool) -> Record:
         latency=None,
         waivers=[],
         as_of=None,
+        attempt=None,
+        run=find_run(),
         code=CodeRecord(revision=find_revision(), sha256=compute_code_digest()),
         inputs={},
     )

@@ -18,6 +18,7 @@ from pipeline.store import StoreInputs, build_store, load_manifest
 from pipeline.vectors import save_vectors
 from validation.gate import GateRequest, load_corpus
 from validation.latency import CorpusLatency, collect_digests
+from validation.releasing.receipt import WAY, Answered, Receipt, Step, list_drilled
 from validation.spoiling import load_array
 from validation.stores import ROLES
 
@@ -55,6 +56,7 @@ class ReleaseCase:
     training: TrainingEvidence
     canaries: dict[CandidateName, Canary]
     certificate: Certificate | None = None
+    receipt: Receipt | None = None
     rebinds: bool = True
     inputs: tuple[Input, ...] = ()
 
@@ -83,6 +85,7 @@ class ReleaseCase:
             latency=self._bind_latency() if self.rebinds else self.latency,
             training=self.training,
             certificate=self.certificate,
+            drill=self.receipt,
             canaries=self.canaries,
             for_release=True,
             as_of=NO_DAY,
@@ -96,6 +99,18 @@ class ReleaseCase:
             digests = collect_digests(*(load_manifest(request.stores[role]) for role in request.stores))
             corpora[corpus.name] = self.latency.corpora[corpus.name].model_copy(update={"stores": digests})
         return self.latency.model_copy(update={"corpora": corpora})
+
+
+def build_receipt(corpora: Sequence[CorpusRequest]) -> Receipt:
+    """Return the report of a drill that went well with the stores of these corpora."""
+    stores = [(role, load_manifest(folder)) for request in corpora for role, folder in request.stores.items()]
+    answers = [{"": Answered(questions=1, hits=1, sha256=digit * 64)} for digit in "01"]
+    steps = [
+        Step(act=act, tag=f"v1.{side}-drill", seconds=0.0, files=1, size=1, answers=answers[side])
+        for act, side in zip(WAY, (0, 1, 0, 1), strict=True)
+    ]
+    bound = list_drilled((f"{role}/{manifest.corpus}", manifest) for role, manifest in stores)
+    return Receipt(schema_version=1, bound_to=bound, steps=steps)
 
 
 def build_control(request: CorpusRequest, folder: Path, policy: Policy) -> Path:

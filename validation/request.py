@@ -16,6 +16,8 @@ from validation.gate import GateRequest, load_corpus
 from validation.inputs import Input, read_input
 from validation.latency import LatencyEvidence, LatencyTarget, is_current, load_latency, measure_latency
 from validation.leakage import load_training
+from validation.releasing.events import LOG, load_events
+from validation.releasing.receipt import RECEIPT, Receipt
 from validation.stores import ROLES, CorpusRequest
 
 if TYPE_CHECKING:
@@ -77,20 +79,23 @@ def build_release_request(params: Params, as_of: date, evidence: Evidence) -> Ga
     require_built(corpora)
     names = [load_corpus(corpus).name for corpus in corpora]
     record = BUILD / "models" / "qlora" / TRAINING_FILE
-    certificate = evidence.folder / CERTIFICATE
+    certificate, receipt = evidence.folder / CERTIFICATE, evidence.folder / RECEIPT
     canaries: dict[CandidateName, Path] = {role: BUILD / "canaries" / f"{role}.json" for role in ROLES}
-    files = {**LOCKS, "triplets": TRIPLETS, "training": record, "certificate": certificate}
+    files = {**LOCKS, "triplets": TRIPLETS, "training": record, "certificate": certificate, "drill": receipt}
+    files["log"] = PROJECT_ROOT / LOG
     # Hashed before they are read: a change in between shows when they are hashed again.
     inputs = _read_present(files | {f"canary_{role}": path for role, path in canaries.items()})
     return GateRequest(
         corpora=corpora,
         training=load_training(TRIPLETS, record) if record.is_file() else None,
         certificate=load_json(certificate, Certificate) if certificate.is_file() else None,
+        drill=load_json(receipt, Receipt) if receipt.is_file() else None,
         canaries={role: load_json(path, Canary) for role, path in canaries.items() if path.is_file()},
         # Last, as nobody should wait for a measurement to hear that another file cannot be read.
         latency=load_or_measure_latency(corpora, names, evidence),
         for_release=True,
         as_of=as_of,
+        attempt=1 + sum(event.event == "gated" for event in load_events(PROJECT_ROOT)),
         inputs=(*inputs, *_read_present({"latency": evidence.folder / LATENCY})),
     )
 
@@ -107,6 +112,7 @@ def build_foreign_request(corpus: CorpusRequest, triplets: Path | None, as_of: d
         corpora=[corpus],
         training=load_training(triplets, None) if triplets else None,
         certificate=None,
+        drill=None,
         canaries={},
         latency=load_or_measure_latency([corpus], [name], evidence),
         for_release=False,

@@ -1,0 +1,1 @@
+"""Releasing, falling back and proving both: Git, DVC and the log of events."""

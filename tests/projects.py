@@ -15,6 +15,7 @@ import pytest
 from pipeline.files import compute_sha256, write_json
 from pipeline.model_folder import compute_weights_digest
 from tests.releases import (
+    Hits,
     build_gate_request,
     list_requests,
     load_small_params,
@@ -41,8 +42,8 @@ BASE_TAG, CANDIDATE_TAG = "v1.0-base", "v1.1-qlora"
 ROOT = Path(__file__).resolve().parents[1]
 IDENTITY = {"user.name": "Arbitre", "user.email": "arbitre@example.org"}
 # Answered by base and candidate: the candidate is better on both corpora, or on neither.
-BETTER = {"fr": (40, 90), "intl": (60, 70)}
-NO_BETTER = {"fr": (60, 60), "intl": (60, 60)}
+BETTER: Hits = {"fr": (40, 90), "intl": (60, 70)}
+NO_BETTER: Hits = {"fr": (60, 60), "intl": (60, 60)}
 NETWORK_FREE = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "DVC_NO_ANALYTICS": "1"}
 
 
@@ -106,7 +107,7 @@ class Project:
         shutil.copytree(self.folder, folder, symlinks=True)
         copy = Project(folder)
         copy.git("remote", "set-url", "origin", str(copy.remote))
-        run_dvc(copy.root, "remote", "modify", "--local", "store", "url", str(copy.objects))
+        point_at(copy, copy.objects)
         return copy
 
     def clone(self, name: str = "elsewhere") -> Project:
@@ -116,8 +117,14 @@ class Project:
         run(other.folder, "git", "clone", "--quiet", str(self.remote), "project")
         for key, value in IDENTITY.items():
             other.git("config", key, value)
-        run_dvc(other.root, "remote", "modify", "--local", "store", "url", str(self.objects))
+        point_at(other, self.objects)
         return other
+
+
+def point_at(project: Project, objects: Path) -> None:
+    """Let a working tree use a folder as its DVC remote, for itself alone."""
+    text = f"['remote \"store\"']\n    url = {objects}\n"
+    (project.root / ".dvc" / "config.local").write_text(text, "utf-8")
 
 
 def write_model(project: Project, role: CandidateName) -> None:
@@ -136,11 +143,11 @@ def write_model(project: Project, role: CandidateName) -> None:
         edit_manifest(request.stores[role], name_weights)
 
 
-def write_project(folder: Path, hits: Any = None) -> Project:
+def write_project(folder: Path, hits: Hits = BETTER) -> Project:
     """Write a project whose stores are built, whose text is committed and pushed, and in which nothing was released."""
     project = Project(folder)
     project.root.mkdir(parents=True)
-    write_release(project.root, hits or BETTER)
+    write_release(project.root, hits)
     shutil.rmtree(project.root / "sample")
     for role in ("base", "qlora"):
         write_model(project, role)

@@ -1,0 +1,1 @@
+"""Tests of releasing, falling back and proving both, with real Git and real DVC."""

@@ -16,11 +16,14 @@ nox.options.default_venv_backend = "none"
 nox.options.sessions = ["lint", "typecheck", "tests"]
 
 ROOT = Path(__file__).parent
-ENVIRONMENT = ROOT / ".nox" / "project"
+# One that is there already, as in an image of a container, is used as it is; nothing is installed into it.
+READY = os.environ.get("STORE_GATE_ENVIRONMENT")
+ENVIRONMENT = Path(READY) if READY else ROOT / ".nox" / "project"
 SCRIPTS = ENVIRONMENT / ("Scripts" if os.name == "nt" else "bin")
 CONSTRAINTS = ROOT / "constraints.txt"
 KEEP = 20
 NOT_DONE = 30
+HALT = 40
 MUTANTS = ROOT / "build" / "mutants"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -34,7 +37,7 @@ def prepare(session: nox.Session, *extras: str) -> dict[str, str]:
     python = str(SCRIPTS / "python")
     groups = {"installed": [*project["project"]["dependencies"], *list_group(project, "test", "lint", "typecheck")]}
     groups |= {extra: list_group(project, extra) for extra in extras}
-    for name, wanted in groups.items():
+    for name, wanted in {} if READY else groups.items():
         pins = hashlib.sha256("\n".join([sys.version, *wanted, CONSTRAINTS.read_text("utf-8")]).encode()).hexdigest()
         stamp = ENVIRONMENT / f"{name}.sha256"
         if not stamp.is_file() or stamp.read_text("utf-8") != pins:
@@ -64,11 +67,18 @@ def run_python(session: nox.Session, *arguments: str, success_codes: tuple[int, 
 
 
 @nox.session(default=False)
+def build(session: nox.Session) -> None:
+    """Build what is out of date; with `--pull`, what the DVC remote has is fetched instead."""
+    run_python(session, "-m", "dvc", "repro", *session.posargs)
+
+
+@nox.session(default=False)
 def gate(session: nox.Session) -> None:
-    """Build and certify what is out of date, then judge the candidate; RELEASE and KEEP both end well."""
+    """Build, certify and drill what is out of date, then judge the candidate; RELEASE and KEEP both end well."""
     run_python(session, "-m", "dvc", "repro")
-    # Whatever stands in the way of a certificate, the gate says it in its verdict.
+    # Whatever stands in the way of certificate and drill, the gate says it in its verdict.
     run_python(session, "-m", "validation", "certify", success_codes=(0, NOT_DONE))
+    run_python(session, "-m", "validation", "drill", "--if-needed", success_codes=(0, NOT_DONE, HALT))
     run_python(session, "-m", "validation", "gate", *session.posargs, success_codes=(0, KEEP))
 
 
@@ -80,6 +90,36 @@ def certify(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def drill(session: nox.Session) -> None:
+    """Release, fall back and go forward again in a scratch clone with scratch remotes; writes the drill's report."""
+    run_python(session, "-m", "validation", "drill", *session.posargs)
+
+
+@nox.session(default=False)
+def summary(session: nox.Session) -> None:
+    """Write the last decision down as Markdown, for the step summary and for a comment on a pull request."""
+    run_python(session, "-m", "validation", "summary", *session.posargs)
+
+
+@nox.session(default=False)
+def release(session: nox.Session) -> None:
+    """Act upon the last decision: a dry run unless `--execute` is given; RELEASE and KEEP both end well."""
+    run_python(session, "-m", "validation", "release", *session.posargs, success_codes=(0, KEEP))
+
+
+@nox.session(default=False)
+def fallback(session: nox.Session) -> None:
+    """Serve the base again, or the release that `--to` names; `--push` pushes the commit."""
+    run_python(session, "-m", "validation", "fallback", *session.posargs)
+
+
+@nox.session(default=False)
+def verify(session: nox.Session) -> None:
+    """Audit a release, by default the one that is served: tag, pointers, objects, decision, events."""
+    run_python(session, "-m", "validation", "verify", *session.posargs)
+
+
+@nox.session(default=False)
 def fetch(session: nox.Session) -> None:
     """Fetch the production base model from the hub (asks the network; needs HF_TOKEN and the accepted licence)."""
     run_python(session, "-m", "pipeline.base_model", "--download", "--output", "build/models/base", *session.posargs)
@@ -87,9 +127,12 @@ def fetch(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and format."""
+    """Check style and format, who keeps which file, and the workflows."""
     run_python(session, "-m", "ruff", "check", ".")
     run_python(session, "-m", "ruff", "format", "--check", ".")
+    run_python(session, "-m", "validation", "custody")
+    zizmor = ("zizmor", "--offline", "--quiet", "--no-progress", "--persona", "pedantic", ".github")
+    session.run(*zizmor, env=prepare(session), external=True)
 
 
 @nox.session

@@ -15,6 +15,7 @@ from pipeline.params import PROJECT_ROOT, load_params
 from validation.releasing.audit import audit
 from validation.releasing.content import get_tag
 from validation.releasing.drill import drill as walk_back
+from validation.releasing.drill import still_holds
 from validation.releasing.fallback import fall_back
 from validation.releasing.history import list_releases, render_releases
 from validation.releasing.receipt import RECEIPT
@@ -78,18 +79,26 @@ def fallback(
 
 def drill(
     output: Annotated[Path, typer.Option(help="Folder of the report.")] = REPORTS,
+    *,
+    if_needed: Annotated[
+        bool, typer.Option("--if-needed", help="Do nothing where the report of these stores still holds.")
+    ] = False,
 ) -> None:
     """Walk the way back in a scratch clone with scratch remotes: release, fall back, go forward; hash, ask, time it.
 
     Writes rollback-drill.json, without which nothing is released.
     """
+    params, path = load_params(), output / RECEIPT
+    if if_needed and still_holds(path, PROJECT_ROOT, params):
+        typer.echo(f"{path}: still holds")
+        return
     with telling("drill") as announce, tempfile.TemporaryDirectory() as folder:
-        receipt = walk_back(PROJECT_ROOT, load_params(), Path(folder), announce)
-    write_json(output / RECEIPT, receipt.model_dump(mode="json"))
+        receipt = walk_back(PROJECT_ROOT, params, Path(folder), announce)
+    write_json(path, receipt.model_dump(mode="json"))
     for step in receipt.steps:
         asked = ", ".join(f"{each.hits}/{each.questions} on {name}" for name, each in step.answers.items())
         typer.echo(f"{step.act:<18} {step.tag:<12} {step.seconds:6.1f} s  {step.files} files hashed, hits {asked}")
-    typer.echo(f"{output / RECEIPT}")
+    typer.echo(path)
 
 
 def verify(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.chunks import load_chunks
+from pipeline.documents import load_json
+from pipeline.errors import PipelineError
 from pipeline.gold import load_gold
 from pipeline.retrieval import rank_cosine
 from pipeline.store import load_manifest
@@ -30,6 +32,7 @@ from validation.releasing.served import check_served, read_served
 from validation.releasing.switching import GRAPH
 from validation.releasing.tracking import Storage, configure_scratch
 from validation.releasing.workplace import work_alone
+from validation.stores import ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +62,7 @@ def drill(root: Path, params: Params, folder: Path, announce: Callable[[str], No
     Raises:
         ReleaseError, StoreError, InputError: a step could not be done, or the way back does not lead back.
     """
-    base, candidate = (build_content(role, params, root / "build") for role in ("base", "qlora"))
+    base, candidate = (build_content(role, params, root / "build") for role in ROLES)
     course = Course(prepare_clone(Repository(root), folder), base, candidate, params.corpora)
     acts: dict[str, tuple[Content, Callable[[], object]]] = {
         "release base": (base, lambda: release_content(course, base, announce)),
@@ -76,6 +79,15 @@ def drill(root: Path, params: Params, folder: Path, announce: Callable[[str], No
     if fault:
         raise ReleaseError(RECEIPT, fault, "nothing can be released; look into it before anyone needs the fallback")
     return receipt
+
+
+def still_holds(path: Path, root: Path, params: Params) -> bool:
+    """Whether there is the report of a drill with the stores and the code as they are now."""
+    try:
+        contents = [build_content(role, params, root / "build") for role in ROLES]
+        return find_fault(load_json(path, Receipt), bind(*contents)) is None
+    except PipelineError:
+        return False
 
 
 def bind(*contents: Content) -> dict[str, str]:

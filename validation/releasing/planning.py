@@ -12,6 +12,7 @@ from validation.releasing.errors import HaltError, ReleaseError
 from validation.releasing.events import NewEvent, find_release, find_served, load_committed_events
 from validation.releasing.readiness import require_same_tag
 from validation.releasing.release_file import load_committed_release
+from validation.stores import ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ def plan_release(
         ReleaseError: the base was judged in other bytes than were released, or did not pass its own checks.
     """
     record, digest = judged
-    base, candidate = (build_content(role, params, repository.root / "build") for role in ("base", "qlora"))
+    base, candidate = (build_content(role, params, repository.root / "build") for role in ROLES)
     is_first = not require_state(repository, site, base)
     if is_first:
         require_sound_base(record)

@@ -13,6 +13,7 @@ from pipeline.commandline import make_progress, run_app
 from pipeline.documents import load_json
 from pipeline.params import PROJECT_ROOT, CandidateName, load_params
 from validation.certify import certify_gate
+from validation.custody import custody
 from validation.document import Record
 from validation.explain import render_explanation
 from validation.gate import judge
@@ -22,12 +23,11 @@ from validation.releasing.commands import drill, fallback, release, releases, ve
 from validation.render import quote, show_decision
 from validation.request import Evidence, build_foreign_request, build_release_request
 from validation.stores import CorpusRequest
+from validation.summary import summary
 
 REPORTS = PROJECT_ROOT / "reports"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
-for command in (release, fallback, drill, verify, releases):
-    app.command()(command)
 
 PolicyOption = Annotated[Path, typer.Option(help="Limits and required checks.")]
 OutputOption = Annotated[Path, typer.Option(help="Folder of the decision and its evidence.")]
@@ -119,6 +119,10 @@ def explain(
     """Say why a decision came out as it did, and how far it is from another one."""
     record = load_json(decision, Record)
     Console().print(render_explanation(record, check))
+
+
+for command in (summary, release, fallback, drill, verify, releases, custody):
+    app.command()(command)
 
 
 if __name__ == "__main__":

@@ -398,6 +398,18 @@ def test_every_byte_that_a_row_needs_is_used() -> None:
     assert spare == set(range(len(row) + 1))
 
 
+def test_what_stands_between_many_parts_counts() -> None:
+    """The blank lines between a hundred parts are bytes, too."""
+    slices = {f"corpus {n}": [make_slice("laws")] for n in range(100)}
+    record = make_record(Verdict.KEEP, slices=slices, flips={"fr": [make_flip("lost")] * 100})
+    whole = len(render_summary(record, DIGEST, MEBIBYTE).encode())
+
+    assert all(
+        len(render_summary(record, DIGEST, limit).encode()) <= limit
+        for limit in range(whole - 9_000, whole - 8_500, 20)
+    )
+
+
 @pytest.mark.parametrize("limit", range(30_000, 40_000, 500))
 def test_nothing_less_important_follows_what_is_cut(limit: int) -> None:
     """Where checks are cut, no lesser part takes the bytes that are left over, however small it is."""

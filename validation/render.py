@@ -28,14 +28,14 @@ EXPLANATIONS = {
 }
 SHOWN_REASONS = 8
 # Checks that are shown even when they pass.
-DECIDING = ("RET", "LAT", "TRN", "CER")
+DECIDING = ("RET", "LAT", "TRN", "CER", "FBK")
 
 
 def render_decision(record: Record, path: str) -> Group:
     """Return the verdict, its reasons, recall of both stores, the criteria and a count of all checks."""
     parts: list[RenderableType] = [Table.grid(), _render_verdict(record)]
     parts += [_render_retrieval(corpus, record) for corpus in record.retrieval]
-    parts += [_render_checks(record.checks), _count_checks(record.checks)]
+    parts += [_render_checks(record.checks), count_checks(record.checks)]
     parts.append(quote(f"{path}   exit code {record.exit_code} ({record.decision})", style="dim"))
     return Group(*parts)
 
@@ -137,7 +137,8 @@ def describe_value(value: object) -> str:
     return f"{value:.4f}" if isinstance(value, float) else str(value)[:40]
 
 
-def _count_checks(checks: list[CheckRecord]) -> Text:
+def count_checks(checks: list[CheckRecord]) -> Text:
+    """Return how many checks there were, by outcome."""
     counts = Counter(check.outcome for check in checks)
     said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
     blocked = sum(check.blocked_by is not None for check in checks)

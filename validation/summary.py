@@ -5,7 +5,6 @@ All of it is read from `decision.json`; no verdict depends on it.
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,15 +16,13 @@ from pipeline.files import compute_sha256, replace_file
 from pipeline.params import PROJECT_ROOT
 from validation.document import Record
 from validation.markdown import SMALLEST_LIMIT, fit_parts, tell
-from validation.outcomes import Outcome
 from validation.record import DECISION
-from validation.render import COLOURS, EXPLANATIONS
+from validation.render import COLOURS, EXPLANATIONS, count_checks
 from validation.summary_parts import SIGNS, build_parts
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
-    from validation.document import CheckRecord
 
 # "Each step is restricted to a maximum size of 1MiB": GitHub, Workflow commands for GitHub Actions, job summaries.
 STEP_SUMMARY_LIMIT = (1 << 20) - 1
@@ -57,16 +54,9 @@ def _render_head(record: Record) -> str:
     lines = [f"## {SIGNS[COLOURS[verdict]]} {verdict}: {EXPLANATIONS[verdict]}"]
     if record.reasons:
         lines.append(f"<p>{tell(record.reasons[0])}</p>")
-    lines.append(f"<p>{_count_checks(record.checks)} Policy: {record.policy}. Exit code: {verdict.exit_code}.</p>")
+    counts = count_checks(record.checks).plain
+    lines.append(f"<p>{counts}. Policy: {record.policy}. Exit code: {verdict.exit_code}.</p>")
     return "\n\n".join(lines)
-
-
-def _count_checks(checks: list[CheckRecord]) -> str:
-    counts = Counter(check.outcome for check in checks)
-    said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome]) or "none"
-    blocked = sum(check.blocked_by is not None for check in checks)
-    because = f" ({blocked} not evaluated because another did not pass)" if blocked else ""
-    return f"{len(checks)} checks: {said}{because}."
 
 
 def write_summaries(decision: Path, output: Path, step_summary: Path | None, outputs: Path | None) -> Path:

@@ -24,6 +24,7 @@ CONSTRAINTS = ROOT / "constraints.txt"
 KEEP = 20
 NOT_DONE = 30
 HALT = 40
+SWEEPS = ("tests/faults/test_sweeps.py", "tests/releasing/test_kills.py", "tests/releasing/test_machine.py")
 MUTANTS = ROOT / "build" / "mutants"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -160,8 +161,8 @@ def benchmarks(session: nox.Session) -> None:
 def faults(session: nox.Session) -> None:
     """Put every fault of the catalogue into a release and print what caught it; writes `reports/fault-matrix.json`."""
     run_python(session, "-m", "tests.faults.matrix", str(ROOT / "reports"))
-    # Every call fails in turn here; the ordinary tests leave out most of the late ones.
-    run_python(session, "-m", "pytest", "tests/faults/test_sweeps.py", "-p", "no:cacheprovider", SWEEP_EVERY="1")
+    # Every call fails, or is the last one, in turn here; the ordinary tests leave out most of the late ones.
+    run_python(session, "-m", "pytest", *SWEEPS, "-p", "no:cacheprovider", SWEEP_EVERY="1")
 
 
 @nox.session(default=False)

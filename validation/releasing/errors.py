@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
@@ -10,6 +11,10 @@ from validation.outcomes import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# What stands before the host of an address: a name, a password or a token.
+_CREDENTIALS = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 class ReleaseError(PipelineError):
@@ -20,6 +25,11 @@ class HaltError(ReleaseError):
     """The fallback or the state of releases cannot be trusted; nothing was changed, and a person must look."""
 
     exit_code = Verdict.HALT.exit_code
+
+
+def hide_credentials(text: str) -> str:
+    """Return what another program said, without the names and passwords in addresses."""
+    return _CREDENTIALS.sub("", text)
 
 
 @contextlib.contextmanager

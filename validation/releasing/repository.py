@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from validation.releasing.errors import ReleaseError
+from validation.releasing.errors import ReleaseError, hide_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,10 +52,12 @@ class Repository:
         return self._run(arguments, stdin, remedy).removesuffix("\n")
 
     def _run(self, arguments: Sequence[str], stdin: str | None, remedy: str) -> str:
-        place = f"git {next((part for part in arguments if not part.startswith('-')), '')}"
+        named = (part for part in arguments if not part.startswith("-") and "=" not in part)  # no setting of `-c`
+        place = f"git {next(named, '')}"
         command = ["git", "-C", str(self.root), "-c", "core.hooksPath=/dev/null", *arguments]
         environment = {name: value for name, value in os.environ.items() if name not in _INHERITED}
-        environment |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
+        # A command that only looks takes no lock, so none is left by one that is killed.
+        environment |= {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
         try:
             ended = subprocess.run(  # noqa: S603 - Git itself, with arguments of our own
                 command,
@@ -157,7 +159,7 @@ def find_reason(stderr: str) -> str:
     """Return the line in which a command says what is wrong."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     telling = [line for line in lines if line.lower().startswith(("fatal:", "error:", "! [", "remote: error"))]
-    return next(iter(telling or lines[-1:]), "it gave no reason")
+    return hide_credentials(next(iter(telling or lines[-1:]), "it gave no reason"))
 
 
 def _split(text: str) -> list[str]:

@@ -30,6 +30,7 @@ from validation.record import DECISION, build_record, write_record
 from validation.releasing.receipt import RECEIPT
 from validation.releasing.release import Order
 from validation.releasing.repository import Repository
+from validation.releasing.tracking import load_storage
 
 if TYPE_CHECKING:
     from typing import Any
@@ -198,3 +199,49 @@ def read_served(project: Project) -> dict[str, str]:
     """Return SHA-256 by name of every file in the served folder, the text apart."""
     served = project.root / "corpus" / "processed"
     return {path.name: compute_sha256(path) for path in sorted(served.iterdir()) if not path.name.startswith("chunks")}
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything that a refusal must leave as it was.
+
+    `served` and `objects` are digests by path, those of the served folder and models and those on the DVC remote;
+    `refs`, `remote` and `status` are what Git says of references here, there, and of the working tree; `scraps` are
+    scratch trees and half-made folders.
+    """
+
+    served: dict[str, str]
+    refs: str
+    status: str
+    remote: str
+    objects: dict[str, str]
+    scraps: tuple[str, ...]
+
+
+def take_snapshot(project: Project) -> Snapshot:
+    """Look at all that a release or a fallback may change, by own hashes and by Git."""
+    storage = load_storage(project.root)
+    objects = Path(storage.remotes[storage.require_remote()]["url"])
+    folders = [project.root / name for name in ("corpus/processed", "models")]
+    scratch = [path.name for path in project.root.glob("build/scratch/*")]
+    halves = [path.name for path in project.root.rglob(".*") if path.suffix in {".partial", ".retired"}]
+    return Snapshot(
+        served={name: digest for folder in folders for name, digest in list_digests(folder).items()},
+        refs=project.git("for-each-ref", "--format=%(refname) %(objectname)") + project.git("symbolic-ref", "HEAD"),
+        status=project.git("status", "--porcelain", "--untracked-files=all", "--ignored=matching", "corpus", "models"),
+        remote=run(project.root, "git", "ls-remote", "origin", check=False).stdout,
+        objects=list_digests(objects),
+        scraps=(*scratch, *halves, *project.git("worktree", "list").splitlines()[1:]),
+    )
+
+
+def list_digests(folder: Path) -> dict[str, str]:
+    """Return SHA-256, or what a link leads to, of everything below a folder, by path."""
+    return {
+        str(path): f"-> {path.readlink()}"
+        if path.is_symlink()
+        else compute_sha256(path)
+        if path.is_file()
+        else "folder"
+        for path in sorted(folder.rglob("*"))
+    }

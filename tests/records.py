@@ -104,7 +104,8 @@ def make_record(
     """Return a decision document, without any comparison unless told."""
     told: dict[str, Any] = {
         "policy": "release", "retrieval": {}, "baselines": {}, "slices": {}, "flips": {}, "latency": None,
-        "waivers": [], "as_of": None, "code": CodeRecord(revision=None, sha256="0" * 64), "inputs": {},
+        "waivers": [], "as_of": None, "attempt": None, "run": None,
+        "code": CodeRecord(revision=None, sha256="0" * 64), "inputs": {},
     }  # fmt: skip
     return Record(
         schema_version=1,

@@ -137,6 +137,7 @@ def enter_project(patch: pytest.MonkeyPatch, root: Path, params: Params) -> None
     record = {"data": {"sha256": compute_sha256(triplets)}}
     write_json(root / "build" / "models" / "qlora" / TRAINING_FILE, record)
     patch.setattr("pipeline.params.PROJECT_ROOT", root)
+    patch.setattr("validation.request.PROJECT_ROOT", root)
     patch.setattr("validation.request.BUILD", root / "build")
     patch.setattr("validation.request.TRIPLETS", triplets)
     patch.setattr("validation.__main__.load_params", lambda: params)

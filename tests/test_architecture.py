@@ -11,13 +11,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-MODULES = sorted([*ROOT.glob("pipeline/*.py"), *ROOT.glob("validation/*.py")])
+MODULES = sorted([*ROOT.glob("pipeline/**/*.py"), *ROOT.glob("validation/**/*.py")])
 MAX_MODULE_LINES = 250
 MAX_FUNCTION_LINES = 60
 HEAVY = ("torch", "transformers", "sentence_transformers", "peft")
 # What spoils stores, or judges the spoilt ones: only the certification may know of it.
 SABOTAGE = {f"validation.{name}" for name in ("injectors", "sabotage", "spoiling", "release_case", "null_runs")}
 CERTIFICATION = "validation.certify"
+RELEASING = "validation.releasing"
+# What judges may know of releasing: that a drill was made, and how often something was judged before.
+KNOWN_TO_THE_GATE = {f"{RELEASING}.{name}" for name in ("receipt", "events")}
+COMMANDS = f"{RELEASING}.commands"
 _FAULTS = "writes and reads what is spoilt on purpose"
 _MATRICES = "reads `.npy`: header against size first, nothing unpickled"
 _DOCUMENTS = "reads JSON and YAML: duplicate keys, numbers that are not finite, size and depth"
@@ -74,7 +78,9 @@ def name_module(path: Path) -> str:
 def test_pipeline_never_imports_validation() -> None:
     """Data walks one way: what builds a store knows nothing of what judges it."""
     offenders = [
-        path.name for path in ROOT.glob("pipeline/*.py") if any(n.startswith("validation") for n in list_imports(path))
+        path.name
+        for path in ROOT.glob("pipeline/**/*.py")
+        if any(n.startswith("validation") for n in list_imports(path))
     ]
 
     assert offenders == []
@@ -95,6 +101,30 @@ def test_only_the_certification_knows_of_sabotage() -> None:
     assert {name_module(path) for path in MODULES} >= SABOTAGE
     assert users <= SABOTAGE | {CERTIFICATION}
     assert callers == {"validation.__main__"}
+
+
+def list_releasing(path: Path) -> set[str]:
+    """Return the modules of releasing that a file imports."""
+    names = {name_module(each) for each in MODULES}
+    return {name for name in list_imports(path) & names if name.startswith(f"{RELEASING}.")}
+
+
+def test_the_gate_knows_next_to_nothing_of_releasing() -> None:
+    """What judges may read a drill's report and the log, and never acts; the command line reaches all by `commands`."""
+    outside = {name_module(path): list_releasing(path) for path in MODULES if path.parent.name != "releasing"}
+    users = {name for name, used in outside.items() if used}
+
+    assert users == {f"validation.{name}" for name in ("__main__", "certify", "gate", "release_case", "request")}
+    assert set().union(*(outside[name] for name in users - {"validation.__main__"})) == KNOWN_TO_THE_GATE
+    assert outside["validation.__main__"] == {COMMANDS}
+
+
+def test_modules_in_folders_are_looked_at_too() -> None:
+    """The rules of this file hold for releasing as they do for its neighbours."""
+    found = {name_module(path) for path in MODULES}
+
+    assert {COMMANDS, *KNOWN_TO_THE_GATE, "validation.gate", "pipeline.store"} <= found
+    assert len([name for name in found if name.startswith(f"{RELEASING}.")]) > 20
 
 
 def list_uses(text: str) -> set[str]:

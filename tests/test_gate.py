@@ -55,7 +55,7 @@ from validation.gate import GateRequest, Judgement, judge
 from validation.inputs import Input, read_input
 from validation.outcomes import Check, Outcome, Verdict
 from validation.policy import EXPECTATIONS, Rulebook, Rules, Waiver
-from validation.release_case import build_canaries
+from validation.release_case import build_canaries, build_receipt
 from validation.stores import ROLES, CorpusRequest
 
 if TYPE_CHECKING:
@@ -64,13 +64,14 @@ if TYPE_CHECKING:
 
     from pipeline.params import CandidateName
     from validation.outcomes import Interval
+    from validation.releasing.receipt import Receipt
     from validation.slices import SliceResult
 
     Sabotage = Callable[[Path], object]
     Evidence = Callable[[GateRequest], GateRequest]
 
 Causes = dict[tuple[str, str], Outcome]
-BESIDE = ("latency", "training", "certificate", "canaries")
+BESIDE = ("latency", "training", "certificate", "drill", "canaries")
 FAIL, ERROR, INCONCLUSIVE = Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE
 
 
@@ -110,7 +111,9 @@ def whole(release: list[CorpusRequest], rulebook: Rulebook) -> GateRequest:
 def build_pair_request(request: CorpusRequest) -> GateRequest:
     """Return the request to compare two stores from anywhere, of which nothing but the latency is known."""
     request, latency = replace(request, total=None, model_ids=None), build_latency([request])
-    return GateRequest([request], latency, training=None, certificate=None, canaries={}, for_release=False, as_of=DAY)
+    return GateRequest(
+        [request], latency, training=None, certificate=None, drill=None, canaries={}, for_release=False, as_of=DAY
+    )
 
 
 def judge_pair(request: GateRequest, rulebook: Rulebook, rules: Rules | None = None) -> Judgement:
@@ -125,7 +128,7 @@ def list_ids(judgement: Judgement) -> set[str]:
 
 def expect_keys(rules: Rules) -> set[tuple[str, str]]:
     """Return every check that the rules require of a primary corpus `fr` and a secondary one `intl`."""
-    keys = {("CER501", "gate"), ("INT107", "gate"), ("RET307", "fr")}
+    keys = {("CER501", "gate"), ("FBK502", "gate"), ("INT107", "gate"), ("RET307", "fr")}
     vectors = [*rules.vectors, "VEC109"]
     for name, criteria in (("fr", rules.primary), ("intl", rules.secondary)):
         ids = [*rules.corpus, "INT104", *(each.check for each in criteria), "RET308", "RET309", "LAT401", "LAT402"]
@@ -293,7 +296,7 @@ def test_a_spoilt_store_is_never_released(
     store = whole.corpora[0].stores[name]
     sabotage(store)
     if store.exists():
-        whole = replace(whole, latency=build_latency(whole.corpora))
+        whole = replace(whole, latency=build_latency(whole.corpora), drill=build_receipt(whole.corpora))
     judgement = judge_release(whole, rulebook)
     causes = {(found, subject.split("/")[0]) for found, subject in list_causes(judgement)}
 
@@ -425,6 +428,20 @@ def bind_otherwise(request: GateRequest) -> GateRequest:
     return certify_otherwise(request, bound_to=request.certificate.bound_to | {"policy": "0" * 64})
 
 
+def drill_otherwise(request: GateRequest, name: str, digest: str) -> GateRequest:
+    """Let the drill have been made with another file."""
+    assert request.drill is not None
+    return replace(
+        request, drill=request.drill.model_copy(update={"bound_to": request.drill.bound_to | {name: digest}})
+    )
+
+
+def walk_less(request: GateRequest) -> Receipt:
+    """Return the drill without its last step."""
+    assert request.drill is not None
+    return request.drill.model_copy(update={"steps": request.drill.steps[:-1]})
+
+
 def outdate(request: GateRequest) -> GateRequest:
     """Let a file of evidence have changed since it was read."""
     changed = Input("training", request.corpora[0].questions, "0" * 64)
@@ -462,6 +479,7 @@ def list_canaries(*stores: str) -> Causes:
 
 SLOW: Causes = {(check, corpus): FAIL for check in ("LAT401", "LAT402") for corpus in CORPORA}
 UNMEASURED: Causes = dict.fromkeys(SLOW, ERROR)
+UNDRILLED: Causes = {("FBK502", "gate"): ERROR}
 EVIDENCE: dict[str, tuple[Evidence, Verdict, Causes]] = {
     "twice as slow": (
         lambda request: replace(request, latency=build_latency(request.corpora, ratio=2.0)),
@@ -511,7 +529,7 @@ EVIDENCE: dict[str, tuple[Evidence, Verdict, Causes]] = {
     ),
     "certificate stale": (bind_otherwise, Verdict.NOT_EVALUATED, {("CER501", "gate"): ERROR}),
     "certificate of another gold set": (
-        lambda request: replace(request, corpora=request.corpora[:1]),
+        lambda request: replace(request, corpora=request.corpora[:1], drill=build_receipt(request.corpora[:1])),
         Verdict.NOT_EVALUATED,
         {("CER501", "gate"): ERROR},
     ),
@@ -524,6 +542,37 @@ EVIDENCE: dict[str, tuple[Evidence, Verdict, Causes]] = {
         lambda request: certify_otherwise(request, null_runs=[]),
         Verdict.NOT_EVALUATED,
         {("CER501", "gate"): ERROR},
+    ),
+    "not drilled": (lambda request: replace(request, drill=None), Verdict.NOT_EVALUATED, UNDRILLED),
+    "drilled with other code": (
+        lambda request: drill_otherwise(request, "code", "0" * 64),
+        Verdict.NOT_EVALUATED,
+        UNDRILLED,
+    ),
+    "drilled with another candidate": (
+        lambda request: drill_otherwise(request, "qlora/intl/questions", "0" * 64),
+        Verdict.NOT_EVALUATED,
+        UNDRILLED,
+    ),
+    "drilled with another base": (
+        lambda request: drill_otherwise(request, "base/fr/database", "0" * 64),
+        Verdict.NOT_EVALUATED,
+        UNDRILLED,
+    ),
+    "drilled with another corpus besides": (
+        lambda request: drill_otherwise(request, "base/de/database", "0" * 64),
+        Verdict.NOT_EVALUATED,
+        UNDRILLED,
+    ),
+    "drilled on one corpus": (
+        lambda request: replace(request, drill=build_receipt(request.corpora[:1])),
+        Verdict.NOT_EVALUATED,
+        UNDRILLED,
+    ),
+    "not drilled to the end": (
+        lambda request: replace(request, drill=walk_less(request)),
+        Verdict.NOT_EVALUATED,
+        UNDRILLED,
     ),
 }
 
@@ -808,12 +857,12 @@ def test_a_waiver_does_not_speak_for_stores_from_anywhere(good: Path, rulebook: 
 
 
 def test_a_comparison_leaves_out_what_belongs_to_releasing(good: Path, rulebook: Rulebook) -> None:
-    """Certificate, floor, declared models and, without pairs, the leak check; everything else is asked for."""
+    """Certificate, drill, floor, declared models and, without pairs, the leak check; all the rest is asked for."""
     judgement = judge_pair(build_pair_request(list_requests(good)[0]), rulebook)
     release = {check for check, subject in expect_keys(rulebook.policy.release) if subject.split("/")[-1] != "intl"}
 
     assert judgement.decision.verdict is Verdict.RELEASE
-    left_out = {"CER501", "RET307", "INT105", "TRN101", "VEC109"}
+    left_out = {"CER501", "FBK502", "RET307", "INT105", "TRN101", "VEC109"}
 
     assert release - list_ids(judgement) >= left_out
     assert release - list_ids(judgement) <= left_out | {"RET306"}

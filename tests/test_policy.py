@@ -415,9 +415,9 @@ def test_comparison_asks_for_all_of_release_but_what_belongs_to_releasing() -> N
     release, comparison = policy.release.model_dump(), policy.comparison.model_dump()
     differing = {name for name in release if release[name] != comparison[name]}
 
-    assert differing == {"integrity", "secondary", "floor", "certificate", "optional"}
+    assert differing == {"integrity", "secondary", "floor", "certificate", "drill", "optional"}
     assert set(release["integrity"]) - set(comparison["integrity"]) == {"INT105"}
-    assert (comparison["secondary"], comparison["floor"], comparison["certificate"]) == ([], None, None)
+    assert [comparison[name] for name in ("secondary", "floor", "certificate", "drill")] == [[], None, None, None]
     assert comparison["optional"] == ["RET308", "RET309", "TRN101", "VEC109"]
 
 
@@ -427,7 +427,7 @@ def test_every_declared_check_is_asked_for() -> None:
     release, comparison = rulebook.policy.release.list_checks(), rulebook.policy.comparison.list_checks()
 
     assert sorted(release) == sorted(rulebook.catalogue)
-    assert set(release) - set(comparison) == {"INT105", "RET306", "RET307", "CER501"}
+    assert set(release) - set(comparison) == {"INT105", "RET306", "RET307", "CER501", "FBK502"}
 
 
 def test_a_missing_policy_is_refused(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from validation.inputs import Input, read_input
 from validation.outcomes import Check, Decision, Interval, Outcome, Verdict
 from validation.policy import EXPECTATIONS, Rulebook, load_rulebook
 from validation.record import build_record, build_refusal, find_revision, write_record
+from validation.releasing.errors import HaltError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,7 +33,14 @@ FAILED = Check(
     "RET301", "fr", Outcome.FAIL, -0.1, 0.0, n=120, interval=Interval(-0.2, -0.05, 0.95, 0.04), detail="below the limit"
 )
 RELEASE = GateRequest(
-    [], latency=None, training=None, certificate=None, canaries={}, for_release=True, as_of=date(2026, 1, 25)
+    [],
+    latency=None,
+    training=None,
+    certificate=None,
+    drill=None,
+    canaries={},
+    for_release=True,
+    as_of=date(2026, 1, 25),
 )
 COMPARISON = replace(RELEASE, for_release=False)
 
@@ -186,6 +194,14 @@ def test_what_could_not_be_judged_is_not_evaluated(error: Exception, said: str, 
     assert refusal.policy == ("release" if for_release else "comparison")
     assert (refusal.checks, refusal.inputs, refusal.waivers, refusal.as_of) == ([], {}, [], None)
     assert refusal.code.sha256 == compute_code_digest()
+
+
+def test_a_refusal_says_what_the_process_does() -> None:
+    """Where the way back cannot be trusted the document says HALT, as the exit code does."""
+    refusal = build_refusal(HaltError("models/releases.jsonl:2", "a line was cut out", "restore it"), for_release=True)
+
+    assert (refusal.decision, refusal.exit_code) == (Verdict.HALT, 40)
+    assert refusal.reasons == ["models/releases.jsonl:2: a line was cut out; restore it"]
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,8 @@ def test_the_control_carries_the_candidate_s_name(built: ReleaseCase) -> None:
 
 
 def test_the_control_is_released(built: ReleaseCase, rulebook: Rulebook) -> None:
-    """The whole gate, but for its certificate, finds nothing in it."""
-    rules = rulebook.policy.release.model_copy(update={"certificate": None})
+    """The whole gate, but for its certificate and a drill, finds nothing in it."""
+    rules = rulebook.policy.release.model_copy(update={"certificate": None, "drill": None})
     with remember_expectations():
         judgement = judge_release(built.build_request(), rulebook, rules)
 

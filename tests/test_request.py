@@ -1,4 +1,4 @@
-"""What the gate gathers before it judges: stores, latency, training pairs and the certificate."""
+"""What the gate gathers before it judges: stores, latency, training pairs, certificate, drill and the log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.documents import load_json
-from pipeline.errors import InputError, StoreError
+from pipeline.errors import InputError, PipelineError, StoreError
 from pipeline.files import write_json
 from pipeline.params import BUILD, PROJECT_ROOT, load_params
 from tests.releases import (
@@ -26,7 +26,10 @@ from tests.stores import build_request, edit_database, enter_project, get_path, 
 from validation import request
 from validation.inputs import Input, check_unchanged
 from validation.latency import LatencyTarget, load_latency, measure_latency
-from validation.release_case import build_canaries
+from validation.outcomes import Verdict
+from validation.release_case import build_canaries, build_receipt
+from validation.releasing.events import LOG, NewEvent, append_events
+from validation.releasing.receipt import RECEIPT
 from validation.request import (
     Evidence,
     build_foreign_request,
@@ -273,6 +276,7 @@ def release(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> t
     write_json(tmp_path / "reports" / "latency.json", build_latency(requests).model_dump())
     certificate = build_certificate(requests, load_small_rulebook())
     write_json(tmp_path / "reports" / "certificate.json", certificate.model_dump(mode="json"))
+    write_json(tmp_path / "reports" / RECEIPT, build_receipt(requests).model_dump(mode="json"))
     for role, canary in build_canaries(requests).items():
         write_json(root / "build" / "canaries" / f"{role}.json", canary.model_dump())
     return root, tmp_path / "reports", params
@@ -284,7 +288,7 @@ def list_files(**paths: Path) -> set[Input]:
 
 
 def test_a_release_is_gathered_with_all_its_evidence(release: tuple[Path, Path, Params], quick: Told) -> None:
-    """Stores, latency, pairs, samples, certificate and day stand in the request; the files are named as inputs."""
+    """Stores, latency, pairs, samples, certificate, drill and day stand in the request; the files are its inputs."""
     root, folder, params = release
     found = build_release_request(params, DAY, quick.build_evidence(folder, rounds=10))
     triplets = root / "corpus" / "training" / "triplets_train.jsonl"
@@ -292,6 +296,8 @@ def test_a_release_is_gathered_with_all_its_evidence(release: tuple[Path, Path, 
     assert found.corpora == list_requests(root)
     assert found.latency == build_latency(list_requests(root))
     assert found.certificate == build_certificate(list_requests(root), load_small_rulebook())
+    assert found.drill == build_receipt(list_requests(root))
+    assert found.attempt == 1
     assert found.training is not None
     assert (found.training.questions, found.training.declared) == (("Qui marque les points ?",), found.training.sha256)
     assert (found.for_release, found.as_of) == (True, DAY)
@@ -302,6 +308,7 @@ def test_a_release_is_gathered_with_all_its_evidence(release: tuple[Path, Path, 
         canary_base=root / "build" / "canaries" / "base.json",
         canary_qlora=root / "build" / "canaries" / "qlora.json",
         certificate=folder / "certificate.json",
+        drill=folder / RECEIPT,
         latency=folder / "latency.json",
         graph=PROJECT_ROOT / "dvc.lock",
         packages=PROJECT_ROOT / "constraints.txt",
@@ -310,17 +317,42 @@ def test_a_release_is_gathered_with_all_its_evidence(release: tuple[Path, Path, 
 
 
 def test_evidence_that_is_not_there_is_none(release: tuple[Path, Path, Params], quick: Told) -> None:
-    """Without training, sample, certificate and latency nothing takes their place, and none is named as an input."""
+    """Without training, sample, certificate, drill and latency nothing takes their place, and none is an input."""
     root, folder, params = release
     (folder / "certificate.json").unlink()
+    (folder / RECEIPT).unlink()
     (root / "build" / "canaries" / "qlora.json").unlink()
     shutil.rmtree(root / "build" / "models")
     shutil.rmtree(list_requests(root)[1].stores["base"])
     found = build_release_request(params, DAY, quick.build_evidence(folder, rounds=10))
 
-    assert (found.training, found.certificate, found.latency) == (None, None, None)
+    assert (found.training, found.certificate, found.drill, found.latency) == (None, None, None, None)
     assert set(found.canaries) == {"base"}
     assert {each.name for each in found.inputs} == {"triplets", "canary_base", "graph", "packages"}
+
+
+def test_decisions_on_record_are_counted(release: tuple[Path, Path, Params], quick: Told) -> None:
+    """A decision says how many were acted upon before it on the same gold set; the log is one of its inputs."""
+    root, folder, params = release
+    kept = [NewEvent(event="gated", verdict=Verdict.KEEP), NewEvent(event="kept", tag="v1.0-base")]
+    append_events(root, "Arbitre <arbitre@example.org>", "0" * 40, kept + kept)
+    found = build_release_request(params, DAY, quick.build_evidence(folder, rounds=10))
+
+    assert found.attempt == 3
+    assert list_files(log=root / LOG) <= set(found.inputs)
+
+
+@pytest.mark.parametrize("spoil", [lambda text: text[:-9], lambda text: text + text], ids=["cut", "repeated"])
+def test_a_log_that_was_changed_is_no_evidence(
+    release: tuple[Path, Path, Params], quick: Told, spoil: Callable[[str], str]
+) -> None:
+    """How often something was judged cannot be told from a broken log, so nothing is judged."""
+    root, folder, params = release
+    append_events(root, "Arbitre <arbitre@example.org>", "0" * 40, [NewEvent(event="kept", tag="v1.0-base")])
+    (root / LOG).write_text(spoil((root / LOG).read_text("utf-8")), "utf-8")
+
+    with pytest.raises(PipelineError, match=r"releases\.jsonl:\d: "):
+        build_release_request(params, DAY, quick.build_evidence(folder, rounds=10))
 
 
 def test_a_measurement_covers_every_corpus(release: tuple[Path, Path, Params], quick: Told) -> None:

@@ -23,6 +23,7 @@ from tests.releases import (
 from validation.certify import list_certified, run_trial
 from validation.outcomes import Check, Outcome, Verdict
 from validation.policy import Waiver
+from validation.release_case import build_receipt
 from validation.sabotage import Sabotage, list_sabotages
 
 if TYPE_CHECKING:
@@ -30,13 +31,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from validation.certificate import Certificate, Trial
+    from validation.certificate import Trial
     from validation.release_case import ReleaseCase
 
     Blind = Callable[[ReleaseCase, pytest.MonkeyPatch, Path], ReleaseCase]
 
 SABOTAGES = {sabotage.id: sabotage for sabotage in list_sabotages("fr", "intl")}
-CERTIFIED = ("certified-control", "limit-lowered", "code-changed")
+CERTIFIED = ("certified-control", "limit-lowered", "code-changed", "not-drilled", "drilled-elsewhere")
 CONTROL = Sabotage("control", "nothing is spoilt", Verdict.RELEASE, (), lambda case: case)
 KEEP, RELEASE, HALT, REFUSED = Verdict.KEEP, Verdict.RELEASE, Verdict.HALT, Verdict.NOT_EVALUATED
 
@@ -54,9 +55,10 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> ReleaseCase:
 
 
 @pytest.fixture(scope="module")
-def certificate(case: ReleaseCase) -> Certificate:
-    """A certificate that vouches for the gate as it is, on both corpora."""
-    return build_certificate(case.corpora, case.rulebook)
+def certified(case: ReleaseCase) -> ReleaseCase:
+    """The same with a certificate that vouches for the gate as it is, and with the report of a drill."""
+    certificate = build_certificate(case.corpora, case.rulebook)
+    return replace(case, certificate=certificate, receipt=build_receipt(case.corpora))
 
 
 def hash_stores(case: ReleaseCase) -> str:
@@ -100,10 +102,10 @@ def test_what_is_not_spoilt_is_released(case: ReleaseCase, corpora: int) -> None
 
 
 @pytest.mark.parametrize("name", CERTIFIED)
-def test_the_certificate_itself_is_tried(case: ReleaseCase, certificate: Certificate, name: str) -> None:
-    """With its certificate the control is released; after a limit or the code changed it is not evaluated."""
-    sabotages = {sabotage.id: sabotage for sabotage in list_certified(certificate, len(case.corpora))}
-    trial = run_trial(sabotages[name], case, certified=True)
+def test_certificate_and_drill_are_tried(certified: ReleaseCase, name: str) -> None:
+    """With both the control is released; after a limit or the code changed, or without its drill, it is not."""
+    sabotages = {sabotage.id: sabotage for sabotage in list_certified(certified)}
+    trial = run_trial(sabotages[name], certified, certified=True)
 
     assert tuple(sabotages) == CERTIFIED
     assert trial.observed is (Verdict.RELEASE if name == "certified-control" else Verdict.NOT_EVALUATED)
@@ -289,13 +291,21 @@ def test_every_trial_tolerates_the_sample(case: ReleaseCase) -> None:
         assert trial.model_copy(update={"observed_findings": silent}).holds is (name == "truncated-padded")
 
 
-@pytest.mark.parametrize("name", ["limit-lowered", "code-changed"])
-def test_a_gate_without_an_eye_for_certificates_fails_the_trial(
-    case: ReleaseCase, certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+@pytest.mark.parametrize(
+    ("name", "check"),
+    [
+        ("limit-lowered", "check_certificate"),
+        ("code-changed", "check_certificate"),
+        ("not-drilled", "check_drill"),
+        ("drilled-elsewhere", "check_drill"),
+    ],
+)
+def test_a_gate_without_an_eye_for_its_evidence_fails_the_trial(
+    certified: ReleaseCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, check: str
 ) -> None:
-    """A gate that takes any certificate releases after a change, which the trial shows."""
-    sabotages = {sabotage.id: sabotage for sabotage in list_certified(certificate, len(case.corpora))}
-    blinded = look_away(validation.gate, "check_certificate")(case, monkeypatch, tmp_path)
+    """A gate that takes any certificate, or any drill or none, releases all the same, which the trial shows."""
+    sabotages = {sabotage.id: sabotage for sabotage in list_certified(certified)}
+    blinded = look_away(validation.gate, check)(certified, monkeypatch, tmp_path)
     trial = run_trial(sabotages[name], blinded, certified=True)
 
     assert (trial.observed, trial.holds) == (Verdict.RELEASE, False)

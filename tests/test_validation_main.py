@@ -41,7 +41,9 @@ from tests.stores import (
 from validation.document import Record
 from validation.outcomes import Verdict
 from validation.policy import EXPECTATIONS, load_rulebook
-from validation.release_case import build_canaries
+from validation.release_case import build_canaries, build_receipt
+from validation.releasing.events import LOG, NewEvent, append_events
+from validation.releasing.receipt import RECEIPT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -430,11 +432,12 @@ def release(run_cli: Run, patch: pytest.MonkeyPatch, root: Path, output: Path) -
 
 
 def certify(root: Path, output: Path) -> None:
-    """Write latency, certificate and the samples embedded anew of a project as it is."""
+    """Write latency, certificate, drill and the samples embedded anew of a project as it is."""
     requests = list_requests(root)
     for role, canary in build_canaries(requests).items():
         write_json(root / "build" / "canaries" / f"{role}.json", canary.model_dump())
     write_json(output / "latency.json", build_latency(requests).model_dump())
+    write_json(output / RECEIPT, build_receipt(requests).model_dump(mode="json"))
     certificate = build_certificate(requests, load_rulebook(write_policy(output.parent)))
     write_json(output / "certificate.json", certificate.model_dump(mode="json"))
 
@@ -442,7 +445,7 @@ def certify(root: Path, output: Path) -> None:
 def test_a_release_with_all_its_evidence_is_one(
     project: Path, tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without options the built stores of every corpus are judged for release, by floor, model and certificate too."""
+    """Without options the built stores of every corpus are judged for release, by model, certificate and drill too."""
     certify(project, tmp_path / "reports")
     result = release(run_cli, monkeypatch, project, tmp_path / "reports")
     record = read(tmp_path / "reports")
@@ -455,13 +458,14 @@ def test_a_release_with_all_its_evidence_is_one(
     assert set(checks.values()) == {"PASS"}
     assert ("RET301", "fr") in checks
     assert ("RET306", "intl") in checks
-    assert ("CER501", "gate") in checks
+    assert {("CER501", "gate"), ("FBK502", "gate")} <= set(checks)
+    assert record.attempt == 1
 
 
 def test_every_input_is_recorded_with_its_digest(
     project: Path, tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Rules, latency, certificate, training, corpora, gold sets and all files of the stores have their SHA-256."""
+    """Rules, evidence, training, corpora, gold sets and all files of the stores have their SHA-256."""
     certify(project, tmp_path / "reports")
     release(run_cli, monkeypatch, project, tmp_path / "reports")
     inputs = read(tmp_path / "reports").inputs
@@ -473,7 +477,8 @@ def test_every_input_is_recorded_with_its_digest(
         for corpus in ("fr", "intl")
         for name in ("manifest", "embeddings", "questions", "database")
     }
-    further = {"latency", "certificate", "triplets", "training", "canary_base", "canary_qlora", "graph", "packages"}
+    further = {"latency", "certificate", "drill", "triplets", "training", "graph", "packages"}
+    further |= {"canary_base", "canary_qlora"}
 
     assert set(inputs) == {"policy", "checks"} | suites | corpora | stores | further
     assert inputs["checks"].path == "expectations/checks.yaml"
@@ -483,6 +488,9 @@ def test_every_input_is_recorded_with_its_digest(
 
 MISSING: dict[str, tuple[str, str, str]] = {
     "certificate": ("reports/certificate.json", "NOT_EVALUATED", "CER501 gate: ERROR, the gate was not certified"),
+    "report of a drill": (
+        f"reports/{RECEIPT}", "NOT_EVALUATED", "FBK502 gate: ERROR, the fallback was not drilled",
+    ),
     "record of training": (
         "project/build/models/qlora", "NOT_EVALUATED", "TRN101 fr: ERROR, the training pairs were not given",
     ),
@@ -516,6 +524,22 @@ def test_a_release_without_a_part_of_its_evidence(
     assert record.reasons[0].startswith(reason)
 
 
+def test_a_log_that_was_changed_calls_a_person(
+    project: Path, tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A chain of events that is broken is HALT, in the exit code, in one line and in the document."""
+    root = shutil.copytree(project, tmp_path / "project")
+    append_events(root, "Arbitre <arbitre@example.org>", "0" * 40, [NewEvent(event="kept", tag="v1.0-base")])
+    log = root / LOG
+    log.write_text(log.read_text("utf-8") * 2, "utf-8")
+    result = release(run_cli, monkeypatch, root, tmp_path / "reports")
+    record = read(tmp_path / "reports")
+    said = "releases.jsonl:2: does not follow from the line before"
+
+    assert (result.code, result.out, result.err.count("\n"), said in result.err) == (40, "", 1, True)
+    assert (record.decision, record.exit_code, said in record.reasons[0]) == ("HALT", 40, True)
+
+
 def test_nothing_built_is_no_halt(tmp_path: Path, run_cli: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the first build the gate says in one line what to run, and that nothing was evaluated."""
     monkeypatch.setattr("validation.request.BUILD", tmp_path / "absent")
@@ -535,7 +559,7 @@ def test_the_record_has_the_fields_that_readers_rely_on(good: Path, tmp_path: Pa
 
     assert list(record) == [
         "schema_version", "policy", "decision", "exit_code", "reasons", "checks", "retrieval", "baselines", "slices",
-        "flips", "latency", "waivers", "as_of", "code", "inputs",
+        "flips", "latency", "waivers", "as_of", "attempt", "run", "code", "inputs",
     ]  # fmt: skip
     assert all(check["requirement"] and check["unit"] and check["remedy"] for check in record["checks"])
     assert set(record["retrieval"]["fr"]) == {"recall@1", "recall@5", "recall@10", "recall@100", "mrr@10", "ndcg@10"}

@@ -73,8 +73,9 @@ def build_record(judgement: Judgement, request: GateRequest, rulebook: Rulebook)
 
 
 def build_refusal(error: Exception, *, for_release: bool) -> Record:
-    """Return the decision when nothing could be judged: NOT_EVALUATED, so that no older decision is left standing."""
-    verdict = Verdict.NOT_EVALUATED
+    """Return the decision when nothing could be judged, so that no older one is left standing: what its code says."""
+    code = error.exit_code if isinstance(error, PipelineError) else Verdict.NOT_EVALUATED.exit_code
+    verdict = next(each for each in Verdict if each.exit_code == code)
     told = str(error) if isinstance(error, PipelineError) else f"{type(error).__name__}: {error}"
     return Record(
         schema_version=1,

@@ -378,19 +378,70 @@ def list_machine_faults() -> list[Fault]:
     ]  # fmt: skip
 
 
+def list_tracking_faults() -> list[Fault]:
+    """Return what can be wrong with objects, pointers, clones and tags."""
+    objects, tags = "releasing.test_faults_d::", "releasing.test_faults_tags::"
+    pointers = [f"{objects}test_d7_d8_d9_d16_pointer_of_{where}" for where in ("a_tag", "the_working_tree")]
+    return [
+        covered("D1", "cache object damaged and made read-only", "integrity",
+                f"{objects}test_d1_damaged_cache_is_noticed",
+                f"{objects}test_d1_damaged_cache_is_made_good_by_the_remote",
+                f"{objects}test_d1_damage_everywhere_is_refused"),
+        covered("D2", "same-size edit, mtime restored", "integrity", f"{objects}test_d2_edit_with_its_time_restored"),
+        covered("D3", "hardlinked cache written through", "integrity",
+                f"{objects}test_d3_cache_written_through_a_link"),
+        covered("D4", "pointer pushed, object not", "recoverability", f"{objects}test_d4_object_was_never_pushed"),
+        covered("D5", "one of two objects pushed", "recoverability",
+                f"{objects}test_d5_one_of_two_objects_was_pushed"),
+        covered("D6", "fallback's objects collected", "recoverability",
+                f"{objects}test_d6_objects_of_the_fallback_were_collected"),
+        covered("D7", "empty md5, conflict markers, duplicate key in a pointer", "faultlessness", *pointers),
+        covered("D8", "pointer and manifest disagree", "integrity", *pointers,
+                f"{objects}test_d8_release_file_names_another_object"),
+        covered("D9", "pointer without hash: md5", "integrity", *pointers),
+        covered("D10", "remote gives a short object", "integrity", f"{objects}test_d10_remote_gives_a_short_object",
+                f"{objects}test_d10_short_object_of_the_base_stops_a_release"),
+        covered("D11", "newer pointer left behind", "recoverability",
+                f"{objects}test_d11_leftover_pointer_in_a_tag", f"{objects}test_d11_overlay_checkout"),
+        covered("D12", "dirty or untracked file under corpus/processed", "integrity",
+                f"{objects}test_d12_served_folder_is_not_as_committed",
+                f"{objects}test_d12_served_candidate_is_not_as_committed", f"{objects}test_d12_hidden_edit"),
+        covered("D13", "shallow clone, no tags", "recoverability", f"{objects}test_d13_shallow_clone",
+                f"{objects}test_d13_clone_without_tags",
+                f"{objects}test_d13_tags_removed_here_are_no_first_release"),
+        covered("D14", "v1.0-base moved", "authenticity", f"{tags}test_d14_base_was_moved_here",
+                f"{tags}test_d14_base_was_moved_before_a_release",
+                f"{tags}test_d14_base_was_tagged_anew_on_the_remote", f"{tags}test_d14_candidate_was_moved"),
+        covered("D15", "a branch named like the tag", "faultlessness",
+                f"{tags}test_d15_branch_named_like_the_tag", f"{tags}test_d15_branch_named_like_the_tag_to_make"),
+        covered("D16", "pointer path ../x or a symlink", "integrity", *pointers,
+                f"{objects}test_d16_served_file_is_a_link", f"{objects}test_d16_served_folder_is_a_link"),
+    ]  # fmt: skip
+
+
+def list_fallback_faults() -> list[Fault]:
+    """Return what can go wrong on the way back."""
+    way = "releasing.test_faults_i::"
+    return [
+        covered("I1", "v1.0 fails its own checks", "recoverability", f"{way}test_i1_base_does_not_hold",
+                f"{way}test_i1_no_candidate_beside_a_base_that_does_not_hold"),
+        covered("I2", "remote down", "recoverability", f"{way}test_i2_remote_is_down",
+                f"{way}test_i2_cache_alone_is_enough", f"{way}test_i2_candidate_cannot_be_had"),
+        covered("I3", "crash between the two files", "recoverability", f"{way}test_i3_every_line_of_the_switch",
+                f"{way}test_i3_another_reader"),
+        covered("I4", "checkout deletes an output midway", "fault tolerance",
+                f"{way}test_i4_checkout_that_fails_midway"),
+        covered("I5", "fallback twice", "faultlessness", f"{way}test_i5_second_fallback_changes_nothing"),
+        covered("I6", "a reader has the old file open", "fault tolerance",
+                f"{way}test_i6_open_reader_keeps_the_old_files"),
+    ]  # fmt: skip
+
+
 def list_assigned_faults() -> list[Fault]:
     """Return what is covered where pointers, workflow, signatures and the fallback are."""
     return [
-        *assigned(
-            "D1 cache object damaged and made read-only · D2 same-size edit, mtime restored · D3 hardlinked cache "
-            "written through · D4 pointer pushed, object not · D5 one of two objects pushed · D6 fallback's objects "
-            "collected · D7 empty md5, conflict markers, duplicate key in a pointer · D8 pointer and manifest disagree "
-            "· D9 pointer without hash: md5 · D10 remote gives a short object · D11 newer pointer left behind · "
-            "D12 dirty or untracked file under corpus/processed · D13 shallow clone, no tags · D14 v1.0-base moved · "
-            "D15 a branch named like the tag · D16 pointer path ../x or a symlink",
-            "releasing",
-            "recoverability",
-        ),
+        *list_tracking_faults(),
+        *list_fallback_faults(),
         *assigned(
             "F1 attestation of other bytes · F2 good signature, wrong key · F3 a failed attestation deleted · "
             "F4 old pass replayed under a new policy · F5 unknown predicate · F6 md5-only subject · F7 duplicate keys "
@@ -408,12 +459,6 @@ def list_assigned_faults() -> list[Fault]:
         ),
         *assigned("G10 a secret in the environment", "releasing", "confidentiality"),
         *assigned("G13 hostile text in a chunk reaches the summary", "releasing", "integrity"),
-        *assigned(
-            "I1 v1.0 fails its own checks · I2 remote down · I3 crash between the two files · I4 checkout deletes an "
-            "output midway · I5 fallback twice · I6 a reader has the old file open",
-            "releasing",
-            "recoverability",
-        ),
     ]
 
 

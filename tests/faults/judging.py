@@ -50,7 +50,7 @@ class Observation:
 def observe(fault: Fault, case: ReleaseCase) -> Observation:
     """Put a fault into a copy of a release, on its primary corpus alone, and judge it by the rules of releasing.
 
-    The certificate is asked for only where the fault brings one.
+    Certificate and drill are asked for only where the fault brings them.
     """
     assert fault.inject is not None
     with tempfile.TemporaryDirectory(dir=case.folder) as folder, ExitStack() as stack:
@@ -65,10 +65,12 @@ def observe(fault: Fault, case: ReleaseCase) -> Observation:
 
 
 def judge_case(case: ReleaseCase) -> Observation:
-    """Judge a case by the rules of releasing, apart from the certificate where it has none."""
+    """Judge a case by the rules of releasing, apart from certificate and drill where it has none."""
     rules = case.rulebook.policy.release
     if case.certificate is None:
         rules = rules.model_copy(update={"certificate": None})
+    if case.receipt is None:
+        rules = rules.model_copy(update={"drill": None})
     judgement = judge(case.build_request(), case.rulebook, rules, lambda _: None)
     open_checks = (check for check in judgement.ledger if check.outcome is not Outcome.PASS)
     findings = tuple(check for check in open_checks if check.blocked_by is None)

@@ -238,10 +238,10 @@ def test_every_fault_is_covered_or_assigned(number: str) -> None:
 
 
 def test_groups_that_are_covered_here_are_assigned_to_nobody() -> None:
-    """Stores, pairs, evidence and machine are covered; pointers, workflow, signatures and fallback are assigned."""
-    assert {fault.group for fault in FAULTS if fault.assigned_to} == set("DFGI")
-    assert {fault.group for fault in FAULTS if fault.inject or fault.covered_by} == set("ABCEH")
-    assert {fault.assigned_to for fault in FAULTS if fault.assigned_to} == ASSIGNEES
+    """Stores, pairs, objects, evidence, machine and fallback are covered; workflow and signatures may be assigned."""
+    assert {fault.group for fault in FAULTS if fault.assigned_to} <= set("FG")
+    assert {fault.group for fault in FAULTS if fault.inject or fault.covered_by} >= set("ABCDEHI")
+    assert {fault.assigned_to for fault in FAULTS if fault.assigned_to} <= ASSIGNEES
 
 
 def test_the_catalogue_names_each_fault_once_and_no_other() -> None:

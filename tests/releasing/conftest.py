@@ -9,6 +9,7 @@ import pytest
 
 from tests.projects import NETWORK_FREE, NO_BETTER, Project, decide, write_project
 from tests.releases import remember_expectations
+from validation.outcomes import Verdict
 from validation.releasing.release import release
 
 if TYPE_CHECKING:
@@ -56,6 +57,19 @@ def released_template(fresh_template: Project, tmp_path_factory: pytest.TempPath
     return project
 
 
+@pytest.fixture(scope="session")
+def based_template(fresh_template: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project in which the base alone was released and is served, and whose candidate is to be released next."""
+    project = fresh_template.copy(tmp_path_factory.mktemp("based") / "all")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+            patch.setenv(name, os.devnull)
+        decide(project, decision=Verdict.KEEP, exit_code=Verdict.KEEP.exit_code)
+        release(project.repository, project.order(), execute=True)
+        decide(project)
+    return project
+
+
 @pytest.fixture
 def fresh(fresh_template: Project, tmp_path: Path) -> Project:
     """A copy of the project in which nothing was released yet, with the decision RELEASE."""
@@ -72,3 +86,9 @@ def keeping(keeping_template: Project, tmp_path: Path) -> Project:
 def released(released_template: Project, tmp_path: Path) -> Project:
     """A copy of the project in which both were released."""
     return released_template.copy(tmp_path / "all")
+
+
+@pytest.fixture
+def based(based_template: Project, tmp_path: Path) -> Project:
+    """A copy of the project in which the base alone was released."""
+    return based_template.copy(tmp_path / "all")

@@ -96,6 +96,9 @@ def look_up(name: str, run: Run, outputs: dict[str, dict[str, str]]) -> str:
             value = run.outputs.get(job, {}).get(key, "")
         case ["steps", step, "outputs", key]:
             value = outputs.get(step, {}).get(key, "")
+        case ["steps", step, "outcome"]:
+            codes = [code for _, each, code in run.steps if each == step]
+            value = "skipped" if not codes else "failure" if codes[-1] else "success"
         case _:
             message = f"the rehearsal does not know {name}"
             raise AssertionError(message)

@@ -71,7 +71,7 @@ def fallback(
     """Serve the base again, or another release: staged apart, verified, switched once, verified again."""
     base = get_tag(load_params(), "base")
     with telling("fallback"):
-        done = fall_back(Repository(PROJECT_ROOT), to or base, base, push=push)
+        done = fall_back(Repository(PROJECT_ROOT), base if to is None else to, base, push=push)
     for note in done.notes:
         typer.echo(note)
     typer.echo(f"{done.tag} is served" if done.changed else f"{done.tag} is served already; nothing was changed")
@@ -92,6 +92,7 @@ def drill(
     if if_needed and still_holds(path, PROJECT_ROOT, params):
         typer.echo(f"{path}: still holds")
         return
+    path.unlink(missing_ok=True)  # an older one must not vouch for a way that does not lead back today
     with telling("drill") as announce, tempfile.TemporaryDirectory() as folder:
         receipt = walk_back(PROJECT_ROOT, params, Path(folder), announce)
     write_json(path, receipt.model_dump(mode="json"))
@@ -104,7 +105,10 @@ def drill(
 def verify(
     tag: Annotated[str | None, typer.Argument(help="Tag to audit; default: the release that is served.")] = None,
     *,
-    fetch: Annotated[bool, typer.Option("--fetch", help="Take objects from the DVC remote as well.")] = False,
+    fetch: Annotated[
+        bool,
+        typer.Option("--fetch", help="Take objects from the DVC remote too, as in a clone that has only the pointers."),
+    ] = False,
 ) -> None:
     """Audit a release offline: where its tag points, pointers, objects, decision, events, and what is served."""
     sources = list_sources(PROJECT_ROOT) if fetch else [LOCAL_CACHE]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 # The folder that the specification gives to the fine-tuned model, whatever identity it has.
 FINE_TUNED = MODELS / "embeddinggemma-chess-fr"
+_BUILD = "build models and stores with `nox -s build`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +88,11 @@ def stage_content(
             path = (SERVED / each.name).as_posix()
             files += [ReleasedFile(path=path, size=each.size, sha256=each.sha256)]
     if manifest is None or manifest.model is None:
-        raise ReleaseError(content.tag, "its vectors are of unknown provenance", "build the stores with `nox -s build`")
+        raise ReleaseError(content.tag, "its vectors are of unknown provenance", _BUILD)
     outputs = [file.path for file in files]
     if content.model_folder:
+        if not content.model.is_dir():
+            raise ReleaseError(content.model, "is missing, expected the folder of a model", _BUILD)
         shutil.rmtree(tree / content.model_folder, ignore_errors=True)
         shutil.copytree(content.model, tree / content.model_folder)
         outputs.append(content.model_folder.as_posix())

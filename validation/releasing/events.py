@@ -93,7 +93,7 @@ def parse_events(where: str, text: str) -> list[Event]:
 def append_events(root: Path, actor: str, commit: str, new: list[NewEvent]) -> None:
     """Append events to the log of a tree, all or none. Raises like `load_events` where the log is broken."""
     events, path = load_events(root), root / LOG
-    text = path.read_text("utf-8") if events else ""
+    text = path.read_text("utf-8").removesuffix("\n") + "\n" if events else ""
     previous = compute_digest(text.removesuffix("\n").rsplit("\n", 1)[-1]) if events else NOTHING_BEFORE
     for number, event in enumerate(new, len(events) + 1):
         line = Event(

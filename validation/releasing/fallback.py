@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
 from validation.releasing.drafting import Draft, commit_draft
-from validation.releasing.errors import protect_base
-from validation.releasing.events import NewEvent, find_served, load_committed_events
+from validation.releasing.errors import ReleaseError, protect_base
+from validation.releasing.events import LOG, NewEvent, find_served, load_committed_events
 from validation.releasing.opening import find_release_tag, open_release, require_place
 from validation.releasing.publishing import push_commits
 from validation.releasing.readiness import require_actor, require_nothing_lost, require_site
-from validation.releasing.release_file import SERVED, load_release
+from validation.releasing.release_file import SERVED, load_committed_release, load_release, require_pointers
 from validation.releasing.served import check_served
 from validation.releasing.switching import finish_interrupted, switch
 from validation.releasing.tracking import list_sources
@@ -50,28 +50,28 @@ def fall_back(repository: Repository, name: str, base_tag: str, *, push: bool) -
         finished = finish_interrupted(repository)
         with protect_base(concerned=name == base_tag):
             tag = find_release_tag(repository, name)
-        require_nothing_lost(repository, [tag.commit])
+        require_nothing_lost(repository, list_release_commits(repository))
         notes = [finished] if finished else []
         changed = not is_served(repository, tag)
         if changed:
             notes += switch_to(repository, tag, actor, base_tag)
         if push:
-            push_return(repository)
+            push_return(repository, name)
         return Return(name, changed, tuple(notes))
 
 
 def is_served(repository: Repository, tag: Tag) -> bool:
     """Whether every file that is served is that of a release, and the log and the commit say so too."""
-    if find_served(load_committed_events(repository)) != tag.name or repository.list_dirty(str(SERVED)):
+    if find_served(load_committed_events(repository)) != tag.name or repository.list_dirty(str(SERVED), str(LOG)):
         return False
     try:
         release = load_release(repository.root)
+        is_same = release.tag == tag.name and release == load_committed_release(repository, tag.commit)
+        require_pointers(repository.root, release)
         check_served(repository.root, release)
     except PipelineError:
         return False
-    return release.tag == tag.name and repository.hash_blob("HEAD", str(SERVED)) == repository.hash_blob(
-        tag.commit, str(SERVED)
-    )
+    return is_same and repository.hash_blob("HEAD", str(SERVED)) == repository.hash_blob(tag.commit, str(SERVED))
 
 
 def switch_to(repository: Repository, tag: Tag, actor: str, base_tag: str) -> list[str]:
@@ -86,10 +86,24 @@ def switch_to(repository: Repository, tag: Tag, actor: str, base_tag: str) -> li
             with open_tree(repository, head, own_cache=True) as tree:
                 commit = commit_draft(tree, draft, actor, head)
             switch(repository, opened, (head, commit))
-    return [f"the local cache is damaged, the remote is not: {opened.detour}"] if opened.detour else []
+    if opened.detour is None:
+        return []
+    return [
+        f"had from the remote, as something is not in the local cache, or the local cache is damaged: {opened.detour}"
+    ]
 
 
-def push_return(repository: Repository) -> None:
+def list_release_commits(repository: Repository) -> list[str]:
+    """Return the commit of every release of the log whose tag is here."""
+    released = [event.tag for event in load_committed_events(repository) if event.event == "released" and event.tag]
+    return [tag.commit for tag in map(repository.find_tag, released) if tag]
+
+
+def push_return(repository: Repository, name: str) -> None:
     """Push the branch that is checked out. Raises `ReleaseError` where the remote refuses; what is served stays."""
-    site = require_site(repository)
-    push_commits(repository, site, site.head, [])
+    try:
+        site = require_site(repository)
+        push_commits(repository, site, site.head, [])
+    except ReleaseError as error:
+        message = f"is served here, but was not pushed: {error.where}: {error.problem}"
+        raise ReleaseError(name, message, "see why, then run it again") from error

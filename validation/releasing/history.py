@@ -69,7 +69,7 @@ def render_releases(rows: list[Row]) -> Table:
     """Return the releases as a table."""
     table = make_table("Releases")
     for name in ("tag", "state", "model", "released", "by", "commit"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for row in rows:
         cells = (row.tag, row.state, row.model, row.time, row.actor, row.commit)
         table.add_row(*(quote(cell) for cell in cells))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.errors import PipelineError
 from pipeline.files import compute_sha256
 from validation.releasing.errors import HaltError, ReleaseError
-from validation.releasing.events import LOG, find_release, load_events
+from validation.releasing.events import LOG, find_release, load_committed_events, load_events
 from validation.releasing.release_file import RELEASE_FILE, Release, load_release, require_pointers
 from validation.releasing.served import check_served
 from validation.releasing.tracking import pull
@@ -20,9 +20,11 @@ from validation.releasing.workplace import open_tree
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from validation.releasing.events import Event
     from validation.releasing.repository import Repository, Tag
 
 _FETCH_TAGS = "run `git fetch --tags`"
+_PUT_BACK = "find out who moved it, and put it back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,8 @@ def open_release(repository: Repository, name: str, commit: str, sources: Sequen
             raise ReleaseError(name, message, "release it with `nox -s release`")
         release = load_release(tree)
         if release.tag != name:
-            raise ReleaseError(name, f"its commit is that of {release.tag}", "name that tag")
+            message = f"was moved or made by hand: its commit is that of {release.tag}"
+            raise ReleaseError(name, message, "put it back, or release it with `nox -s release`")
         require_pointers(tree, release)
         yield OpenRelease(name, commit, tree, release, bring_objects(tree, release, sources))
 
@@ -91,15 +94,24 @@ def find_release_tag(repository: Repository, name: str) -> Tag:
 
     Raises:
         ReleaseError: there is none here, or history was cut off so that it cannot be told.
-        HaltError: the log knows the release, and the tag is gone.
+        HaltError: the log knows the release, and the tag is gone or names another commit.
     """
     require_whole_history(repository)
     tag = repository.find_tag(name)
-    if tag is None and find_release(load_events(repository.root), name):
+    is_logged = find_release(load_events(repository.root), name) is not None
+    if tag is None and is_logged:
         raise HaltError(name, f"was released, as {LOG} says, but there is no such tag here", _FETCH_TAGS)
     if tag is None:
         raise ReleaseError(name, "there is no such tag", f"{_FETCH_TAGS}; `python -m validation releases` lists all")
+    if is_logged and not ends_with(load_committed_events(repository, tag.commit), name):
+        message = f"was moved to {tag.commit[:12]}, which is not the commit in which it was released"
+        raise HaltError(name, message, _PUT_BACK)
     return tag
+
+
+def ends_with(events: Sequence[Event], name: str) -> bool:
+    """Whether a release is the last thing that a log knows of."""
+    return bool(events) and (events[-1].event, events[-1].tag) == ("released", name)
 
 
 def require_whole_history(repository: Repository) -> None:
@@ -117,14 +129,15 @@ def require_place(repository: Repository, tag: Tag, tree: Path) -> None:
         HaltError: it was moved, or the log here does not continue the one in its commit.
     """
     then, now = load_events(tree), load_events(repository.root)
-    last = then[-1] if then else None
-    is_release = last is not None and (last.event, last.tag) == ("released", tag.name)
-    if not is_release or last is None or last.evidence_sha256 != compute_sha256(tree / RELEASE_FILE):
+    if not ends_with(then, tag.name) or then[-1].evidence_sha256 != compute_sha256(tree / RELEASE_FILE):
         if find_release(now, tag.name):
             message = f"was moved to {tag.commit[:12]}, which is not the commit in which it was released"
-            raise HaltError(tag.name, message, "find out who moved it, and put it back")
+            raise HaltError(tag.name, message, _PUT_BACK)
         message = f"was made by hand: {LOG} in its commit does not end with this release"
         raise ReleaseError(tag.name, message, "release it with `nox -s release`")
+    if load_committed_events(repository, f"{tag.commit}^") == then:
+        message = f"was moved to {tag.commit[:12]}, which comes after the commit in which it was released"
+        raise HaltError(tag.name, message, _PUT_BACK)
     if now[: len(then)] != then or not repository.is_ancestor(tag.commit, "HEAD"):
         message = "is not in the history of what is checked out"
         raise HaltError(tag.name, message, "check out the branch of releases; if it is, the tag was moved")

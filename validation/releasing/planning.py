@@ -88,6 +88,9 @@ def require_state(repository: Repository, site: Site, content: Content) -> bool:
     if there is None or not logged:
         message = "exists and was made by hand, so nothing vouches for its bytes"
         raise HaltError(content.tag, message, "remove it here and on the remote, or name another tag in params.yaml")
+    if there.tag != content.tag:
+        message = f"was moved to {tag.commit[:12]}, which is the commit of {there.tag}"
+        raise HaltError(content.tag, message, "find out who moved it, and put it back")
     digests = list_digests(content)
     if {path: there.served.get(path) for path in digests} == digests:
         return True

@@ -98,7 +98,7 @@ def adopt_published(repository: Repository, site: Site, decision_sha256: str) ->
         What is served now, or None where the remote has nothing of that decision.
 
     Raises:
-        HaltError: a tag of that name is here already, elsewhere.
+        HaltError: a tag is not on the remote, or here and elsewhere.
     """
     there = site.refs.get(f"{BRANCHES}{site.branch}")
     if there is None or there == site.head:
@@ -111,11 +111,14 @@ def adopt_published(repository: Repository, site: Site, decision_sha256: str) ->
     known = len(load_committed_events(repository))
     tags = []
     for name in {event.tag for event in events[known:] if event.event == "released" and event.tag}:
-        target = site.refs.get(f"{TAGS}{name}")
-        if target is None or repository.find_tag(name):
+        target, here = site.refs.get(f"{TAGS}{name}"), repository.find_tag(name)
+        if target is None:
             raise HaltError(name, "is in the log of the remote, but the tag is not", "find out who removed it")
-        repository.git("fetch", "--quiet", "--no-tags", site.remote, target)
-        tags.append((name, target))
+        if here and here.object != target:
+            raise HaltError(name, f"names {here.commit[:12]} here, and is published elsewhere", "find out who moved it")
+        if here is None:
+            repository.git("fetch", "--quiet", "--no-tags", site.remote, target)
+            tags.append((name, target))
     with open_release(repository, served, there, list_sources(repository.root)) as opened:
         switch(repository, opened, (site.head, there), tags)
     return served

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from validation.releasing.errors import HaltError, ReleaseError
 from validation.releasing.events import LOG
 from validation.releasing.opening import require_whole_history
-from validation.releasing.release_file import RELEASE_FILE, SERVED, load_release
+from validation.releasing.release_file import MODELS, RELEASE_FILE, SERVED, load_committed_release, load_release
 from validation.releasing.repository import BRANCHES
 from validation.releasing.switching import GRAPH, is_as_in
 from validation.releasing.tracking import load_storage
@@ -81,7 +81,9 @@ def require_clean(repository: Repository) -> None:
 
 def require_no_stray(repository: Repository) -> None:
     """Raise `ReleaseError` for a file in the served folder that neither Git nor the present release knows."""
-    known = {file.path for file in load_release(repository.root).files} if _has_release(repository) else set()
+    committed = load_committed_release(repository, "HEAD")
+    known = {file.path for file in committed.files} if committed else set()
+    known |= {file.path for file in load_release(repository.root).files} if _has_release(repository) else set()
     found = [path for path in repository.list_dirty(str(SERVED), ignored=True) if path not in known]
     stray = next((path for path in found if (repository.root / path).exists()), None)
     if stray and repository.hash_blob("HEAD", stray) is None:
@@ -90,8 +92,10 @@ def require_no_stray(repository: Repository) -> None:
 
 def require_nothing_lost(repository: Repository, commits: Sequence[str]) -> None:
     """Raise `ReleaseError` where pointers or log hold what no commit holds; leftovers of other releases are no loss."""
-    for path in repository.list_dirty(str(SERVED), str(LOG)):
-        if (repository.root / path).exists() and not is_as_in(repository, path, ("HEAD", *commits)):
+    states = ("HEAD", *commits)
+    for path in repository.list_dirty(str(SERVED), str(LOG), f"{MODELS}/*.dvc"):
+        is_own = path.startswith(f"{MODELS}/") and not any(repository.hash_blob(commit, path) for commit in states)
+        if (repository.root / path).exists() and not is_own and not is_as_in(repository, path, states):
             raise ReleaseError(path, "was changed by hand, and would be lost", _COMMIT)
     require_no_stray(repository)
 

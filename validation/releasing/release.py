@@ -11,7 +11,7 @@ from validation.releasing.errors import HaltError, ReleaseError
 from validation.releasing.events import load_committed_events
 from validation.releasing.planning import Plan, plan_release
 from validation.releasing.publishing import Publication, adopt_published, is_acted_upon, publish
-from validation.releasing.readiness import require_clean, require_pushed, require_site
+from validation.releasing.readiness import require_clean, require_pushed, require_same_tag, require_site
 from validation.releasing.switching import finish_interrupted
 from validation.releasing.workplace import work_alone
 
@@ -47,12 +47,15 @@ def release(repository: Repository, order: Order, *, execute: bool) -> tuple[Ver
         record, digest = load_decision(order.decision, order.digest)
         finished = finish_interrupted(repository) if execute else None
         site = require_site(repository)
-        if is_acted_upon(load_committed_events(repository), digest):
+        events = load_committed_events(repository)
+        if is_acted_upon(events, digest):
+            for tag in (event.tag for event in events if event.event == "released" and event.tag):
+                require_same_tag(repository, site, tag)
             return record.decision, Plan((finished or "this decision was acted upon before",))
+        require_clean(repository)
         adopted = adopt_published(repository, site, digest) if execute else None
         if adopted:
             return record.decision, Plan((f"published from this decision before; {adopted} is served now",))
-        require_clean(repository)
         require_pushed(site)
         require_bound(record, repository.root, site.head)
         plan = plan_release(repository, site, order.params, order.decision, (record, digest))

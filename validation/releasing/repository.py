@@ -123,9 +123,11 @@ class Repository:
 
     def find_tag(self, name: str) -> Tag | None:
         """Return a tag of this repository, whatever branch has the same name."""
-        found = self.git("for-each-ref", "--format=%(objectname) %(*objectname)", f"{TAGS}{name}")
-        target, _, peeled = found.partition(" ")
-        return Tag(name, target, peeled or target) if target else None
+        # What Git takes is a pattern, which may match other tags or many.
+        found = self.git("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)", f"{TAGS}{name}")
+        refs = {ref: objects.split() for ref, _, objects in (line.partition(" ") for line in found.splitlines())}
+        objects = refs.get(f"{TAGS}{name}")
+        return Tag(name, objects[0], objects[-1]) if objects else None
 
     def list_remote_refs(self, remote: str) -> dict[str, str]:
         """Return what a remote has, by the full name of the reference. Raises `ReleaseError` when it is down."""

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pipeline.files import replace_folder
+from validation.releasing.errors import ReleaseError
 from validation.releasing.events import find_served, load_committed_events
 from validation.releasing.opening import open_release
 from validation.releasing.release_file import MODELS, SERVED
@@ -37,8 +38,9 @@ def switch(
         tags: name and object of every tag that comes with it.
 
     Raises:
-        ReleaseError: a reference was changed meanwhile; nothing was changed then.
+        ReleaseError: a reference was changed meanwhile, or another Git command is at it; nothing was changed then.
     """
+    require_free_index(repository)
     place_model(repository, opened)
     repository.update_refs((repository.get_branch(), *commits), tags)
     place(repository, opened, *commits)
@@ -46,9 +48,11 @@ def switch(
 
 def place(repository: Repository, opened: OpenRelease, old: str, new: str) -> None:
     """Bring index, working tree and, last, the served folder from one commit to another, and look at them."""
-    paths = [path for path in repository.list_changed(old, new) if not PurePosixPath(path).is_relative_to(SERVED)]
-    if paths:
-        repository.git("restore", f"--source={new}", "--staged", "--worktree", "--", *paths)
+    # Pointers of the release also where both commits have the same: somebody may have removed one.
+    paths = {*repository.list_changed(old, new), *(pointer.path for pointer in opened.release.pointers)}
+    others = sorted(path for path in paths if not PurePosixPath(path).is_relative_to(SERVED))
+    if others:
+        repository.git("restore", f"--source={new}", "--staged", "--worktree", "--", *others)
     move_folder(opened.tree, repository, SERVED)
     repository.git("restore", f"--source={new}", "--staged", "--", str(SERVED))
     check_served(repository.root, opened.release)
@@ -71,22 +75,37 @@ def finish_interrupted(repository: Repository) -> str | None:
     """Complete a switch that was killed after the references had moved; say so, or None where there was none.
 
     Only files that still are what they were before, or already are what they should be, are replaced: what somebody
-    changed by hand is left alone.
+    changed by hand is left alone. A switch moves the served folder whole, so where it is partly old and partly new,
+    as after the specification's two commands, nothing was interrupted.
+
+    Raises:
+        ReleaseError: another Git command is at it, or the release that was meant cannot be had.
     """
+    require_free_index(repository)
     dirty = repository.list_dirty(str(SERVED), str(MODELS), GRAPH)
     events = load_committed_events(repository)
     if not dirty or not events:
         return None
     old = events[-1].commit
     changed = repository.list_changed(old, "HEAD") if repository.is_ancestor(old, "HEAD") else []
-    states = (old, "HEAD")
-    if not set(dirty) <= set(changed) or not all(is_as_in(repository, path, states) for path in dirty):
+    served = [path for path in changed if PurePosixPath(path).is_relative_to(SERVED)]
+    is_whole = any(all(is_as_in(repository, path, (state,)) for path in served) for state in (old, "HEAD"))
+    is_ours = all(path in changed and is_as_in(repository, path, (old, "HEAD")) for path in dirty)
+    if not is_whole or not is_ours:
         return None
     name = find_served(events) or ""
     with open_release(repository, name, repository.get_head(), list_sources(repository.root)) as opened:
         place_model(repository, opened)
         place(repository, opened, old, repository.get_head())
     return f"an interrupted switch to {name} was completed"
+
+
+def require_free_index(repository: Repository) -> None:
+    """Raise `ReleaseError` where Git could not bring the index along; a lock may be a person's, so it is left there."""
+    lock = repository.root / repository.git("rev-parse", "--git-path", "index.lock")
+    if lock.exists():
+        remedy = "wait until it ends; where no Git command is running, remove this file"
+        raise ReleaseError(lock, "another Git command is under way, or was killed", remedy)
 
 
 def is_as_in(repository: Repository, path: str, commits: Sequence[str]) -> bool:

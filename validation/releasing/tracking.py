@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from configobj import ConfigObj, ConfigObjError
 
-from validation.releasing.errors import ReleaseError
+from validation.releasing.errors import ReleaseError, hide_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,18 +111,27 @@ def pull(tree: Path, pointers: Sequence[str], remote: str) -> None:
 
 def _read_config(path: Path) -> ConfigObj:
     try:
-        return ConfigObj(str(path), encoding="utf-8", list_values=False, interpolation=False)
+        # Quoted values as DVC writes them; what interpolates is left to DVC, which reads the copy as well.
+        return ConfigObj(str(path), encoding="utf-8", interpolation=False)
     except (ConfigObjError, UnicodeDecodeError) as error:
         raise ReleaseError(path, f"cannot be read ({error})", "mend it, or restore it from Git") from error
 
 
 def _make_absolute(section: Mapping[str, Any], folder: Path) -> str:
-    """Return where a remote is; DVC reads a relative path from the folder of its configuration."""
-    url = str(section.get("url", ""))
+    """Return where a remote is; DVC reads a relative path from the folder of its configuration.
+
+    Raises:
+        ReleaseError: it is nowhere, which joined to that folder would be the folder.
+    """
+    url = section.get("url")
+    if not isinstance(url, str) or not url:
+        raise ReleaseError(folder / CONFIG.name, f"url of a remote: expected one text, got {url!r}", _NO_REMOTE)
     return url if "://" in url else str((folder / url).resolve())
 
 
 def _find_reason(stderr: str) -> str:
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    telling = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
-    return " ".join((telling or lines[-1:] or ["it gave no reason"])[0].split())
+    first = next((number for number, line in enumerate(lines) if line.startswith("ERROR")), len(lines) - 1)
+    telling = lines[first : first + 2] if lines and lines[first].endswith(":") else lines[first : first + 1]
+    told = " ".join(" ".join(telling or ["it gave no reason"]).removeprefix("ERROR: ").split())
+    return hide_credentials(told)

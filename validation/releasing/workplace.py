@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SCRATCH = Path("build", "scratch")
 LOCK = "embedding-store-gate.lock"
+# Git lists a tree under the name of its folder; by this one those of a killed process are told from others.
+_TREE = "release-scratch"
 # What a killed switch of folders leaves beside its target.
 _LEFTOVERS = ("corpus/.processed.*", "models/.*.partial", "models/.*.retired", "corpus/processed/.*.partial")
 
@@ -37,13 +39,15 @@ def work_alone(repository: Repository) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ReleaseError(path, "another release or fallback is under way", "wait until it ends") from error
-        clear(repository)
+        clear(repository, path.parent)
         yield
 
 
-def clear(repository: Repository) -> None:
+def clear(repository: Repository, common: Path) -> None:
     """Remove scratch trees and half-made folders of a process that was killed."""
     shutil.rmtree(repository.root / SCRATCH, ignore_errors=True)
+    for tree in (common / "worktrees").glob(f"{_TREE}*"):
+        (tree / "locked").unlink(missing_ok=True)  # Git locks a tree while it makes it, and never prunes a locked one
     repository.git("worktree", "prune")
     for pattern in _LEFTOVERS:
         for path in repository.root.glob(pattern):
@@ -59,7 +63,7 @@ def open_tree(repository: Repository, commit: str, *, own_cache: bool) -> Iterat
     parent = repository.root / SCRATCH
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=parent))
-    tree = folder / "tree"
+    tree = folder / _TREE
     try:
         repository.git("worktree", "add", "--quiet", "--detach", str(tree), commit)
         storage = load_storage(repository.root)

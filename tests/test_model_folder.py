@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +24,8 @@ from pipeline.model_folder import (
     find_model,
     require_replaceable,
 )
+from pipeline.params import PROJECT_ROOT
+from tests.conftest import write_sample
 from tests.hub import REVISION, cache_model
 
 if TYPE_CHECKING:
@@ -108,6 +115,45 @@ def test_a_model_that_is_not_cached_is_not_fetched(tiny_model: Path, hub_cache: 
 
     with pytest.raises(ModelError, match=rf"{model}: revision {revision} is not in the local hub cache; .*--download"):
         find_model(model, revision)
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A hub that lets nobody in, and says so as the real one does."""
+
+    def do_GET(self) -> None:
+        """Refuse whatever is asked for."""
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_GET  # noqa: N815 - the name that the server looks for
+
+    def log_message(self, *_arguments: object) -> None:
+        """Print nothing."""
+
+
+def test_a_hub_that_refuses_is_one_line(tmp_path: Path) -> None:
+    """Without a token that the hub accepts nothing is embedded: not evaluated, what to check, and no token shown."""
+    sample = write_sample(tmp_path / "corpus")
+    options = {"chunks": sample.chunks, "output": tmp_path / "e.npy", "model": "acme/gated", "revision": REVISION}
+    arguments = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environment = os.environ | {
+            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+            "HF_HOME": str(tmp_path / "home"),
+            "HF_TOKEN": "hf_secret",
+            "NO_PROXY": "*",
+        }
+        command = [sys.executable, "-m", "pipeline.embeddings", *arguments, "--download"]
+        ended = subprocess.run(command, cwd=PROJECT_ROOT, env=environment, capture_output=True, text=True, check=False)
+        server.shutdown()
+
+    assert (ended.returncode, ended.stdout) == (30, "")
+    assert ended.stderr.startswith("error: acme/gated: the hub refused: ")
+    assert ended.stderr.endswith("check HF_TOKEN and the licence\n")
+    assert "hf_secret" not in ended.stderr
+    assert not (tmp_path / "e.npy").exists()
 
 
 @pytest.mark.parametrize("model", ["nowhere", "./no/where", "/no/where", "a/b/c", "owner/"])

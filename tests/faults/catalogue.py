@@ -437,6 +437,37 @@ def list_fallback_faults() -> list[Fault]:
     ]  # fmt: skip
 
 
+def list_release_faults() -> list[Fault]:
+    """Return what can go wrong between a verdict and a tag."""
+    rules, steps = "workflows.test_rules::", "workflows.test_rehearsal::"
+    races = "releasing.test_publishing::"
+    return [
+        covered("G1", "exception in a check", "fault tolerance",
+                "test_validation_main::test_a_defect_leaves_no_earlier_release_standing",
+                "test_commandline::test_a_defect_says_where_it_is"),
+        covered("G2", "gate piped into tee", "fault tolerance", f"{rules}test_rule_rejects_what_breaks_it",
+                f"{steps}test_an_exit_code_alone_releases_nothing"),
+        covered("G3", "gate job skipped", "fault tolerance", f"{steps}test_a_release_needs_every_job_before_it"),
+        covered("G4", "errors ignored in a workflow", "fault tolerance", f"{rules}test_rule_rejects_what_breaks_it"),
+        covered("G5", "two runs tag at once", "faultlessness", f"{races}test_both_at_once",
+                f"{races}test_slower_one_takes_over_what_was_published",
+                f"{races}test_overtaken_by_another_decision"),
+        covered("G6", "tag exists elsewhere", "integrity", f"{races}test_tag_that_appears_at_the_last_moment",
+                "releasing.test_planning::test_candidate_of_other_bytes_under_a_known_tag"),
+        covered("G7", "killed after the tag, before the push", "recoverability",
+                f"{races}test_published_and_killed",
+                "releasing.test_kills::test_a_killed_run_is_completed_by_the_next"),
+        covered("G9", "no hub token", "fault tolerance", "test_model_folder::test_a_hub_that_refuses_is_one_line"),
+        covered("G10", "a secret in the environment", "confidentiality",
+                f"{steps}test_no_secret_is_in_an_output", "releasing.test_errors::test_git_shows_no_token"),
+        covered("G12", "artefact swapped between jobs", "authenticity", f"{steps}test_a_swapped_artefact_is_refused"),
+        covered("G13", "hostile text in a chunk reaches the summary", "integrity",
+                "test_summary::test_nothing_that_evidence_says_can_act"),
+        covered("G14", "python -O", "faultlessness",
+                "test_validation_main::test_the_same_evidence_gives_the_same_bytes_everywhere"),
+    ]  # fmt: skip
+
+
 def list_assigned_faults() -> list[Fault]:
     """Return what is covered where pointers, workflow, signatures and the fallback are."""
     return [
@@ -450,15 +481,7 @@ def list_assigned_faults() -> list[Fault]:
             "traceability",
             "authenticity",
         ),
-        *assigned(
-            "G1 exception in a check · G2 gate piped into tee · G3 gate job skipped · G4 errors ignored in a workflow "
-            "· G5 two runs tag at once · G6 tag exists elsewhere · G7 killed after the tag, before the push · G9 no "
-            "hub token · G12 artefact swapped between jobs · G14 python -O",
-            "releasing",
-            "fault tolerance",
-        ),
-        *assigned("G10 a secret in the environment", "releasing", "confidentiality"),
-        *assigned("G13 hostile text in a chunk reaches the summary", "releasing", "integrity"),
+        *list_release_faults(),
     ]
 
 

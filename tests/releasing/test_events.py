@@ -119,7 +119,7 @@ def test_append_is_all_or_none(tmp_path: Path, text: str) -> None:
     """Where one of several events cannot be written, none is."""
     (tmp_path / LOG).parent.mkdir()
     (tmp_path / LOG).write_text(text, "utf-8")
-    odd = NewEvent.model_construct(event="lost", tag=None, evidence_sha256=None, verdict=None)
+    odd = FIRST[0].model_copy(update={"event": "lost"})
 
     with pytest.raises(ValueError, match="event"):
         append_events(tmp_path, ACTOR, COMMIT, [*FIRST, odd])

@@ -29,6 +29,12 @@ def append(project: Project, path: str, text: str = "\n") -> None:
         stream.write(text)
 
 
+def scatter(project: Project) -> None:
+    """Leave several files about."""
+    for path in ("a/b", "a/c", "d"):
+        append(project, path)
+
+
 def stage(project: Project) -> None:
     """Change a file and stage the change."""
     append(project, QRELS)
@@ -145,7 +151,7 @@ IN_THE_WAY: dict[str, Case] = {
     "deleted": (lambda project: (project.root / QRELS).unlink(), ReleaseError, QRELS, "differs", "commit it"),
     "untracked": (lambda project: append(project, "é #1.txt"), ReleaseError, "é #1.txt", "differs", "commit it"),
     "several": (
-        lambda project: (append(project, "a/b"), append(project, "a/c"), append(project, "d")),
+        scatter,
         ReleaseError, "a/b", "(and 2 more)", "move it away",
     ),
     "untracked-beside-the-served": (

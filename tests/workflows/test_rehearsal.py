@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pipeline.files import compute_sha256
 from tests.projects import BASE_TAG, CANDIDATE_TAG, Project, run
 from tests.stores import flip_bit
 from tests.workflows.conftest import keep, write_canaries, write_candidate, write_training
 from tests.workflows.reading import load_workflows
-from tests.workflows.rehearsing import SECRET, Run, is_due, rehearse, run_steps
+from tests.workflows.rehearsing import SECRET, Run, copy_tree, is_due, rehearse, run_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,16 +153,35 @@ def test_a_swapped_artefact_is_refused(site: Project, first: Run, kept: Run) -> 
     assert run(site.remote, "git", "show-ref").stdout == before
 
 
-def test_a_leak_ends_in_not_evaluated(site: Project, first: Run) -> None:
-    """A gold question among the training pairs: the gate job fails, and nothing after it runs."""
+@pytest.fixture(scope="module")
+def leaked(site: Project, first: Run) -> Run:
+    """A run in which a gold question is among the training pairs."""
     asked = site.list_requests()[0].questions.read_text("utf-8").splitlines()[0]
     write_training(site, json.loads(asked)["text"])
     pull_and_keep(site, "a leak")
-    before = run(site.remote, "git", "show-ref").stdout
-    done = rehearse(start(site, GATE, "leak"), bring_certificate(first))
+    return rehearse(start(site, GATE, "leak"), bring_certificate(first))
 
-    assert done.results == {"gate": "failure", "attest": "skipped", "release": "skipped"}, done.printed
-    assert read_decision(done) == "NOT_EVALUATED"
+
+def test_a_leak_ends_in_not_evaluated(leaked: Run) -> None:
+    """The gate job fails, and nothing after it runs."""
+    assert leaked.results == {"gate": "failure", "attest": "skipped", "release": "skipped"}, leaked.printed
+    assert read_decision(leaked) == "NOT_EVALUATED"
+
+
+def test_an_exit_code_alone_releases_nothing(site: Project, first: Run, leaked: Run) -> None:
+    """Where a pipe would hide how the gate ended, no release is due; done all the same, it refuses the decision."""
+    before = run(site.remote, "git", "show-ref").stdout
+    done = start(site, GATE, "piped")
+    decision = leaked.folder / "gate" / "reports" / "decision.json"
+    outputs = {"decision": read_decision(leaked), "decision_sha256": compute_sha256(decision)}
+    done.results, done.outputs = {**first.results}, {"gate": outputs}
+    for name in ("reports", ".dvc/cache", "dvc.lock"):
+        copy_tree(leaked.folder / "gate" / name, done.artifact / name)
+
+    assert not is_due(done, "release")
+    run_steps(done, "release", lambda _job, _tree: None)
+    assert done.results["release"] == "failure"
+    assert "the gate said NOT_EVALUATED" in done.printed
     assert run(site.remote, "git", "show-ref").stdout == before
 
 

@@ -52,13 +52,16 @@ def test_releases_are_told_whole(released_template: Project) -> None:
     rows = [
         Row(
             tag=tag,
-            model=MODEL_IDS[role],
+            model=model,
             time=times[tag],
             actor=ACTOR,
             commit=released_template.git("rev-parse", f"{tag}^{{commit}}")[:12],
             state=state,
         )
-        for tag, role, state in ((BASE_TAG, "base", "released"), (CANDIDATE_TAG, "qlora", "served"))
+        for tag, model, state in (
+            (BASE_TAG, MODEL_IDS["base"], "released"),
+            (CANDIDATE_TAG, MODEL_IDS["qlora"], "served"),
+        )
     ]
 
     assert list_rows(released_template) == rows
@@ -95,6 +98,12 @@ def add_release(project: Project, tag: str, actor: str = ACTOR) -> None:
     project.git("commit", "--quiet", "--message", tag, LOG)
 
 
+def add_third(project: Project) -> None:
+    """Let there be one release more, with its tag."""
+    add_release(project, "v1.2-qlora")
+    project.git("tag", "v1.2-qlora", CANDIDATE_TAG)
+
+
 CHANGES: dict[str, tuple[Change, dict[str, str]]] = {
     "tag-gone": (
         lambda project: project.git("tag", "--delete", BASE_TAG), {BASE_TAG: "tag is gone", CANDIDATE_TAG: "served"},
@@ -104,7 +113,7 @@ CHANGES: dict[str, tuple[Change, dict[str, str]]] = {
         {BASE_TAG: "released", CANDIDATE_TAG: "tag is gone"},
     ),
     "third-release": (
-        lambda project: (add_release(project, "v1.2-qlora"), project.git("tag", "v1.2-qlora", CANDIDATE_TAG)),
+        add_third,
         {BASE_TAG: "released", CANDIDATE_TAG: "released", "v1.2-qlora": "served"},
     ),
     "branch-of-that-name": (
@@ -173,18 +182,16 @@ def test_no_repository_is_told(released: Project) -> None:
         list_rows(released)
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_hostile_actor_is_shown_as_it_is(released: Project, width: int) -> None:
+def test_hostile_actor_is_shown_as_it_is(released: Project) -> None:
     """Control characters are written out and markup is text, so that no terminal obeys who released."""
     add_release(released, "v2.0-qlora", HOSTILE)
-    shown = render(list_rows(released), width)
-    cells = "".join(line[-30 - 14 :] if width == 120 else line for line in shown.splitlines())
+    rows = list_rows(released)
 
-    assert not {"\u202e", "\x9b"} & set(shown)
-    assert "\x1b[2J" not in shown
-    assert "\\x1b[2J" in cells
-    assert "\\u202e" in cells.replace(" ", "")
-    assert "[bold" in shown
+    assert "Ar\\x1b[2Jbitre [bold red]x[/] \\u202egro.elpmaxe \\x9b31m <a@b>" in render(rows, 200)
+    for width in (80, 200):
+        shown = render(rows, width)
+        assert not {"\u202e", "\x9b"} & set(shown)
+        assert "\x1b[2J" not in shown
 
 
 def test_nothing_is_cut(released_template: Project) -> None:
@@ -198,5 +205,4 @@ def test_nothing_is_cut(released_template: Project) -> None:
 
     assert all(name in render(rows) for name in ("tag", "state", "model", "released", "by", "commit"))
     assert "…" not in narrow
-    assert all(sum(narrow.count(sign) for sign in row.commit) >= len(row.commit) for row in rows)
     assert all(row.commit in narrow for row in rows)

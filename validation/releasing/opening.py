@@ -98,7 +98,7 @@ def find_release_tag(repository: Repository, name: str) -> Tag:
     """
     require_whole_history(repository)
     tag = repository.find_tag(name)
-    is_logged = find_release(load_events(repository.root), name) is not None
+    is_logged = find_release(load_committed_events(repository), name) is not None
     if tag is None and is_logged:
         raise HaltError(name, f"was released, as {LOG} says, but there is no such tag here", _FETCH_TAGS)
     if tag is None:
@@ -128,7 +128,7 @@ def require_place(repository: Repository, tag: Tag, tree: Path) -> None:
         ReleaseError: it was made by hand.
         HaltError: it was moved, or the log here does not continue the one in its commit.
     """
-    then, now = load_events(tree), load_events(repository.root)
+    then, now = load_events(tree), load_committed_events(repository)
     if not ends_with(then, tag.name) or then[-1].evidence_sha256 != compute_sha256(tree / RELEASE_FILE):
         if find_release(now, tag.name):
             message = f"was moved to {tag.commit[:12]}, which is not the commit in which it was released"

@@ -145,7 +145,8 @@ def typecheck(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after `--` go to pytest."""
-    run_python(session, "-m", "pytest", *session.posargs)
+    # Files side by side, one process a core: most of the time is spent in Git, DVC and SQLite.
+    run_python(session, "-m", "pytest", "-n", "logical", "--dist", "loadfile", *session.posargs)
 
 
 @nox.session(default=False)

@@ -287,6 +287,19 @@ SPOILT: dict[str, tuple[Sabotage, str, Verdict]] = {
 }
 
 
+@pytest.mark.parametrize("sabotage", [poison, label_twice])
+def test_a_candidate_that_cannot_be_drilled_is_kept_out(
+    whole: GateRequest, rulebook: Rulebook, sabotage: Sabotage
+) -> None:
+    """What breaks a requirement cannot be served, so nobody could walk the way with it: KEEP, for what it breaks."""
+    sabotage(whole.corpora[0].stores["qlora"])
+    whole = replace(whole, latency=build_latency(whole.corpora), drill=None)
+    judgement = judge_release(whole, rulebook)
+
+    assert judgement.decision.verdict is Verdict.KEEP
+    assert get_check(judgement, "FBK502", "gate").blocked_by is not None
+
+
 @pytest.mark.parametrize(("sabotage", "check", "verdict"), SPOILT.values(), ids=SPOILT)
 @pytest.mark.parametrize("name", ["base", "qlora"])
 def test_a_spoilt_store_is_never_released(

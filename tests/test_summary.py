@@ -166,7 +166,8 @@ def test_the_verdict_stands_first(verdict: Verdict, line: str) -> None:
 
     assert first == line
     assert reason == "<p><code>because</code></p>"
-    assert counts == f"<p>0 checks: none. Policy: release. Exit code: {verdict.exit_code}.</p>"
+    told = "0 checks declared and accounted for: none"
+    assert counts == f"<p>{told}. Policy: release. Exit code: {verdict.exit_code}.</p>"
 
 
 def test_reasons_come_before_everything_else() -> None:
@@ -213,9 +214,8 @@ def test_what_did_not_pass_says_why_and_what_to_do() -> None:
     assert page.find_row("RET303") == ["RET303", "fr", "🔵 WAIVED", "–", "–", "A. Arbitre answers for it"]
     assert page.find_row("CER501") == ["CER501", "fr", "🟣 ERROR", "–", "–", "do this"]
     assert not [name for name in ("STO201", "RET301") if name in first]
-    assert "5 checks: 1 PASS, 1 FAIL, 1 WAIVED, 2 ERROR (1 not evaluated because another did not pass)." in "".join(
-        page.said
-    )
+    counts = "1 PASS, 1 FAIL, 1 WAIVED, 2 ERROR (1 could not be evaluated because another did not pass)"
+    assert f"5 checks declared and accounted for: {counts}." in "".join(page.said)
 
 
 def test_criteria_and_latency_show_what_an_interval_decides() -> None:

@@ -27,7 +27,8 @@ from validation.decision import decide
 from validation.gate import judge
 from validation.outcomes import Check, Outcome, Verdict
 from validation.policy import Waiver, load_rulebook
-from validation.release_case import build_canaries
+from validation.release_case import build_canaries, build_receipt
+from validation.releasing.receipt import RECEIPT
 from validation.waivers import COVERED, apply_waivers, describe_waiver
 
 if TYPE_CHECKING:
@@ -209,6 +210,7 @@ def gate(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_cli
             write_json(project / "build" / "canaries" / f"{role}.json", canary.model_dump())
         certificate = build_certificate(requests, load_rulebook(policy))
         write_json(output / "certificate.json", certificate.model_dump(mode="json"))
+        write_json(output / RECEIPT, build_receipt(requests).model_dump(mode="json"))
         result = run_cli("validation", "gate", "--policy", policy, "--output", output, "--as-of", as_of)
         return result, json.loads((output / "decision.json").read_text(encoding="utf-8"))
 
@@ -264,7 +266,7 @@ def test_comparing_ignores_waivers(project: Path, tmp_path: Path) -> None:
     """Two stores from anywhere are compared as they are: nobody answers for them, not even by mistake."""
     rulebook = load_rulebook(write_waiver(tmp_path))
     request = build_gate_request(list_requests(project), rulebook)
-    rules = rulebook.policy.release.model_copy(update={"certificate": None})
+    rules = rulebook.policy.release.model_copy(update={"certificate": None, "drill": None})
     verdicts = {
         for_release: judge(
             replace(request, for_release=for_release, as_of=DAY), rulebook, rules, lambda _: None

@@ -96,7 +96,10 @@ def judge(request: GateRequest, rulebook: Rulebook, rules: Rules, announce: Call
     if rules.drill:
         declared.append((rules.drill, "gate"))
         drilled = list_drilled((store.subject, store.manifest) for found in findings for store in found.stores.values())
-        executed.append(check_drill(rules.drill, request.drill, drilled))
+        drill, broken = check_drill(rules.drill, request.drill, drilled), {*rules.vectors, *rules.database}
+        # A store that breaks a requirement cannot be served, so that it was not drilled is no reason of its own.
+        cause = next((each for each in executed if each.outcome is Outcome.FAIL and each.id in broken), None)
+        executed.append(block(drill.key, cause) if cause and drill.outcome is not Outcome.PASS else drill)
     inputs = [*list_inputs(rulebook, ((found.corpus, found.stores.values()) for found in findings)), *request.inputs]
     declared.append((rules.unchanged, "gate"))
     executed.append(check_unchanged(rules.unchanged, inputs))

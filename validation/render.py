@@ -140,7 +140,7 @@ def describe_value(value: object) -> str:
 def count_checks(checks: list[CheckRecord]) -> Text:
     """Return how many checks there were, by outcome."""
     counts = Counter(check.outcome for check in checks)
-    said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome])
+    said = ", ".join(f"{counts[outcome]} {outcome}" for outcome in Outcome if counts[outcome]) or "none"
     blocked = sum(check.blocked_by is not None for check in checks)
     because = f" ({blocked} could not be evaluated because another did not pass)" if blocked else ""
     return Text(f"{len(checks)} checks declared and accounted for: {said}{because}")

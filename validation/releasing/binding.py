@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _DECISION = "decision.json"
-# What goes on record with a decision, beside the stores.
-_EVIDENCE = ("policy", "certificate", "drill")
+# What a decision rests on beside the stores; what cannot be released cannot be drilled either.
+_EVIDENCE = {Verdict.KEEP: ("policy", "certificate"), Verdict.RELEASE: ("policy", "certificate", "drill")}
 _AGAIN = "run `nox -s gate` again"
 
 
@@ -52,7 +52,7 @@ def require_bound(record: Record, root: Path, head: str) -> None:
         raise ReleaseError(_DECISION, message, _AGAIN)
     if record.code.sha256 != compute_code_digest():
         raise ReleaseError(_DECISION, "was judged by other code", _AGAIN)
-    missing = next((name for name in _EVIDENCE if name not in record.inputs), None)
+    missing = next((name for name in _EVIDENCE[record.decision] if name not in record.inputs), None)
     if missing:
         raise ReleaseError(_DECISION, f"inputs: {missing} is missing, so nothing says what it rests on", _AGAIN)
     changed = [name for name, each in record.inputs.items() if _find_digest(root / each.path) != each.sha256]

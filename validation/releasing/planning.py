@@ -56,12 +56,13 @@ def plan_release(
     released = require_state(repository, site, candidate)
     if released and record.decision is Verdict.RELEASE:
         return Plan((f"{candidate.tag} was released before, with these very bytes", *tell_served(repository)))
-    documents = [decision, *(repository.root / record.inputs[name].path for name in ("certificate", "drill"))]
+    found = [record.inputs[name] for name in ("certificate", "drill") if name in record.inputs]
+    documents = [decision, *(repository.root / each.path for each in found)]
     blank = Draft("", (), None, None, tuple(documents), digest, record.inputs["policy"].sha256)
-    gated = [
-        NewEvent(event="gated", tag=candidate.tag, evidence_sha256=digest, verdict=record.decision),
-        NewEvent(event="drilled", tag=candidate.tag, evidence_sha256=record.inputs["drill"].sha256),
-    ]
+    gated = [NewEvent(event="gated", tag=candidate.tag, evidence_sha256=digest, verdict=record.decision)]
+    if "drill" in record.inputs:
+        drilled = record.inputs["drill"].sha256
+        gated.append(NewEvent(event="drilled", tag=candidate.tag, evidence_sha256=drilled))
     if record.decision is Verdict.KEEP:
         drafts = [draft_keep(repository, blank, base, gated, is_first=is_first)]
     else:

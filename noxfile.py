@@ -146,7 +146,8 @@ def typecheck(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after `--` go to pytest."""
     # Files side by side, one process a core: most of the time is spent in Git, DVC and SQLite.
-    run_python(session, "-m", "pytest", "-n", "logical", "--dist", "loadfile", *session.posargs)
+    side_by_side = ("-n", "logical", "--dist", "loadfile", "--no-loadscope-reorder")
+    run_python(session, "-m", "pytest", *side_by_side, *session.posargs)
 
 
 @nox.session(default=False)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TOPICS = ("pendule", "roque", "promotion", "drapeau", "nulle", "appariement", "forfait", "échec", "notation", "bye")
 ROWS = 40
+LONGEST = ("rehearsal", "kills", "machine")
 IDENTITY = ModelIdentity(
     model_id="tiny",
     revision=None,
@@ -56,6 +57,11 @@ class Result:
     code: int
     out: str
     err: str
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, so that no process has one of them left when the others have ended."""
+    items.sort(key=lambda item: not item.path.stem.endswith(LONGEST))
 
 
 @pytest.fixture(autouse=True)

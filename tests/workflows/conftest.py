@@ -42,8 +42,8 @@ def write_candidate(project: Project, hits: int) -> None:
 
 def keep(project: Project, message: str) -> None:
     """Let DVC keep what is built, commit the rest, and put both on the remotes."""
-    run_dvc(project.root, "commit", "--force", "--quiet")
-    run_dvc(project.root, "push", "--quiet")
+    run_dvc(project.root, "commit", "--force", "--quiet", "stores")
+    run_dvc(project.root, "push", "--quiet", "stores")
     commit(project, message)
 
 

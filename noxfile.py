@@ -132,7 +132,7 @@ def lint(session: nox.Session) -> None:
     run_python(session, "-m", "ruff", "check", ".")
     run_python(session, "-m", "ruff", "format", "--check", ".")
     run_python(session, "-m", "validation", "custody")
-    zizmor = ("zizmor", "--offline", "--quiet", "--no-progress", "--persona", "pedantic", ".github")
+    zizmor = (str(SCRIPTS / "zizmor"), "--offline", "--quiet", "--no-progress", "--persona", "pedantic", ".github")
     session.run(*zizmor, env=prepare(session), external=True)
 
 

@@ -12,11 +12,13 @@ from pipeline.documents import Strict, load_yaml
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
 PARAMS_FILE = "params.yaml"
 BUILD = PROJECT_ROOT / "build"
+REPORTS = PROJECT_ROOT / "reports"
 BASE_MODEL = BUILD / "models" / "base"
 
 Text = Annotated[str, Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0)]
+TagName = Annotated[str, Field(pattern=r"^v\d+\.\d+-[a-z]+$")]
 CandidateName = Literal["base", "qlora"]
 
 
@@ -106,7 +108,7 @@ class Candidate(Strict):
     """A candidate's name and the tag under which it is released."""
 
     name: CandidateName
-    tag: Annotated[str, Field(pattern=r"^v\d+\.\d+-[a-z]+$")]
+    tag: TagName
 
 
 class Params(Strict):

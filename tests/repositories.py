@@ -6,6 +6,10 @@ import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
 
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 
@@ -44,6 +48,14 @@ def make_environment() -> dict[str, str]:
     """Return the variables of this process without what a hook or a person set for Git."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     return kept | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+
+
+def forget_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away, for a test, what a hook or a person set for Git."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    for name, value in make_environment().items():
+        monkeypatch.setenv(name, value)
 
 
 def make_repository(root: Path) -> Repository:

@@ -21,7 +21,7 @@ from ruamel.yaml import YAML
 from pipeline.commandline import run_app
 from pipeline.errors import InputError, StoreError
 from pipeline.params import PROJECT_ROOT
-from tests.repositories import Repository, make_environment, make_repository, write_pointer
+from tests.repositories import Repository, forget_git, make_repository, write_pointer
 from validation.custody import DVC_SUFFIXES, GIT_LIMIT, Misplaced, check_custody, custody, find_misplaced
 
 if TYPE_CHECKING:
@@ -68,10 +68,7 @@ HIDDEN = {
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     """Return a repository with this project's ignore rules, whatever Git is told outside of it."""
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    for name, value in make_environment().items():
-        monkeypatch.setenv(name, value)
+    forget_git(monkeypatch)
     made = make_repository(tmp_path / "project")
     made.stage(".gitignore", (PROJECT_ROOT / ".gitignore").read_bytes())
     made.stage("README.md", "Règles du jeu d'échecs\n")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import InputError
-from tests.repositories import Repository, make_environment, make_repository
+from tests.repositories import Repository, forget_git, make_environment, make_repository
 from validation.custody import find_misplaced
 from validation.staged import list_ignored, read_contents, read_index
 
@@ -23,10 +23,7 @@ LIMIT = 100
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     """Return a repository of one file, whatever Git is told outside of it."""
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    for name, value in make_environment().items():
-        monkeypatch.setenv(name, value)
+    forget_git(monkeypatch)
     made = make_repository(tmp_path / "project")
     made.stage("README.md", "text")
     return made

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from pipeline.commandline import make_progress, run_app
 from pipeline.documents import load_json
-from pipeline.params import PROJECT_ROOT, CandidateName, load_params
+from pipeline.params import REPORTS, CandidateName, load_params
 from validation.certify import certify_gate
 from validation.custody import custody
 from validation.document import Record
@@ -24,8 +24,6 @@ from validation.render import quote, show_decision
 from validation.request import Evidence, build_foreign_request, build_release_request
 from validation.stores import CorpusRequest
 from validation.summary import summary
-
-REPORTS = PROJECT_ROOT / "reports"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 

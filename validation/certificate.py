@@ -92,8 +92,19 @@ def list_bound(rulebook: Rulebook, evidence: Sequence[tuple[CorpusEvidence, Mani
     for corpus, base in evidence:
         bound |= {text.name: text.sha256 for text in list_texts(corpus)}
         if base is not None:
-            bound |= {f"base/{corpus.name}/{part}": getattr(base.files, part).sha256 for part in PARTS}
+            bound |= list_digests(f"base/{corpus.name}", base)
     return bound
+
+
+def list_digests(subject: str, manifest: Manifest) -> dict[str, str]:
+    """Return the digests of a store's files, by `role/corpus/part`."""
+    return {f"{subject}/{part}": getattr(manifest.files, part).sha256 for part in PARTS}
+
+
+def find_change(bound: dict[str, str], found: dict[str, str]) -> str | None:
+    """Return the first name to which two bindings give different digests, with how many more there are, or None."""
+    changed = sorted(name for name in {*bound, *found} if bound.get(name) != found.get(name))
+    return changed[0] + (f" (and {len(changed) - 1} more)" if changed[1:] else "") if changed else None
 
 
 def check_certificate(check_id: str, certificate: Certificate | None, bound: dict[str, str], policy: Policy) -> Check:
@@ -112,11 +123,9 @@ def check_certificate(check_id: str, certificate: Certificate | None, bound: dic
 
 def find_fault(certificate: Certificate, bound: dict[str, str], policy: Policy) -> str | None:
     """Return why a certificate does not vouch for what is judged with, or None."""
-    changed = sorted(
-        name for name in {*bound, *certificate.bound_to} if bound.get(name) != certificate.bound_to.get(name)
-    )
+    changed = find_change(bound, certificate.bound_to)
     if changed:
-        return f"certified with another {changed[0]}" + (f" (and {len(changed) - 1} more)" if changed[1:] else "")
+        return f"certified with another {changed}"
     missed = [trial.id for trial in certificate.trials if not trial.holds]
     if missed:
         return f"the gate did not decide rightly on {', '.join(missed)}"

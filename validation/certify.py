@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 # Vectors that are spoilt are no longer what their texts give; that this shows as well is no fault of the gate.
 CANARY = "VEC109"
-# How many trials there are in which the certificate is asked for.
-CERTIFIED = 5
 
 Bound = TypeVar("Bound", Certificate, Receipt)
 
@@ -103,7 +101,7 @@ def run_trials(case: ReleaseCase, bound: dict[str, str], progress: Progress) -> 
     names = [corpus.name for corpus in case.gold]
     sabotages = list_sabotages(names[0], names[1] if len(names) > 1 else None)
     certification = case.rulebook.policy.certification
-    task = progress.add_task("spoilt releases", total=len(sabotages) + 1 + CERTIFIED)
+    task = progress.add_task("spoilt releases", total=len(sabotages) + 1)
     control = Sabotage(
         "control", "a candidate that is better in every respect", Verdict.RELEASE, (), lambda case: case, (), len(names)
     )
@@ -115,7 +113,9 @@ def run_trials(case: ReleaseCase, bound: dict[str, str], progress: Progress) -> 
     null_runs = run_nulls(case, lambda runs: progress.advance(nulls, runs))
     certificate = Certificate(schema_version=1, bound_to=bound, trials=trials, null_runs=null_runs)
     certified = replace(case, certificate=certificate, receipt=build_receipt(case.corpora))
-    for sabotage in list_certified(certified):
+    last = list_certified(certified)
+    progress.update(task, total=len(trials) + len(last))
+    for sabotage in last:
         trials.append(run_trial(sabotage, certified, certified=True))
         progress.advance(task)
     return certificate.model_copy(update={"trials": trials})

@@ -7,12 +7,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import ConfigDict, Field, model_validator
 
 from pipeline.documents import Strict
+from pipeline.store import Digest
 from validation.explanation import Explanation
 from validation.outcomes import Interval, Outcome, Verdict
 from validation.slices import SliceResult
 from validation.workflow_run import WorkflowRun
-
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class CheckRecord(Strict):
@@ -97,14 +96,14 @@ class InputRecord(Strict):
     """A file that had a say."""
 
     path: str
-    sha256: Sha256
+    sha256: Digest
 
 
 class CodeRecord(Strict):
     """The code that judged: its Git revision where there is one, and the digest of its sources."""
 
     revision: str | None
-    sha256: Sha256
+    sha256: Digest
 
 
 class Record(Strict):

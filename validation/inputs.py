@@ -57,7 +57,7 @@ def list_texts(corpus: CorpusEvidence) -> Iterator[Input]:
 
 def check_unchanged(check_id: str, inputs: Sequence[Input]) -> Check:
     """Check, when all has been looked at, that every file still has the bytes that were looked at."""
-    changed = [each.name for each in inputs if _has_changed(each)]
+    changed = [each.name for each in inputs if has_changed(each)]
     return Check(
         id=check_id,
         subject="gate",
@@ -69,7 +69,8 @@ def check_unchanged(check_id: str, inputs: Sequence[Input]) -> Check:
     )
 
 
-def _has_changed(file: Input) -> bool:
+def has_changed(file: Input) -> bool:
+    """Whether a file has other bytes than were looked at, or cannot be read any more."""
     try:
         return compute_sha256(file.path) != file.sha256
     except (PipelineError, OSError):

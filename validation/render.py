@@ -77,14 +77,14 @@ def _render_retrieval(corpus: str, record: Record) -> Table:
     for name in metrics:
         table.add_column(quote(name), justify="right")
     rows: dict[str, list[str]] = {
-        "base": [_percent(metric.base.value) for metric in metrics.values()],
-        "candidate": [_percent(metric.candidate.value) for metric in metrics.values()],
+        "base": [describe_percent(metric.base.value) for metric in metrics.values()],
+        "candidate": [describe_percent(metric.candidate.value) for metric in metrics.values()],
         "questions hit": [_describe_hits(metric) for metric in metrics.values()],
         "difference": [describe_points(metric.difference) for metric in metrics.values()],
         "lower bound": [describe_points(metric.interval.lower) for metric in metrics.values()],
         "upper bound": [describe_points(metric.interval.upper) for metric in metrics.values()],
     }
-    rows |= {name: [_percent(values[m]) for m in metrics] for name, values in record.baselines[corpus].items()}
+    rows |= {name: [describe_percent(values[m]) for m in metrics] for name, values in record.baselines[corpus].items()}
     for name, cells in rows.items():
         table.add_row(quote(name), *cells)
     return table
@@ -101,7 +101,8 @@ def describe_points(share: float) -> str:
     return told[1:] if told in {"+0.0", "-0.0"} else told
 
 
-def _percent(share: float) -> str:
+def describe_percent(share: float) -> str:
+    """Return a share in per cent, without the sign of it."""
     return f"{100 * share:.1f}"
 
 

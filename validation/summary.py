@@ -13,7 +13,7 @@ import typer
 from pipeline.documents import load_json
 from pipeline.errors import InputError
 from pipeline.files import compute_sha256, replace_file
-from pipeline.params import PROJECT_ROOT
+from pipeline.params import REPORTS
 from validation.document import Record
 from validation.markdown import SMALLEST_LIMIT, fit_parts, tell
 from validation.record import DECISION
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 STEP_SUMMARY_LIMIT = (1 << 20) - 1
 # "Body is too long (maximum is 65536 characters)": GitHub's answer to a longer comment; a character is a byte or more.
 COMMENT_LIMIT = (1 << 16) - 1
-REPORTS = PROJECT_ROOT / "reports"
 SUMMARY = "summary.md"
 COMMENT = "comment.md"
 

@@ -17,6 +17,7 @@ from validation.render import (
     MARKS,
     SHOWN_REASONS,
     describe_interval,
+    describe_percent,
     describe_points,
     describe_value,
     get_remedy,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 SIGNS = {"green": "🟢", "yellow": "🟡", "red": "🔴", "magenta": "🟣", "cyan": "🔵"}
 NOTHING = Html("–")
-LATENCY = "latency of the decision"
 
 
 class RoundsTold(Strict):
@@ -96,7 +96,7 @@ def _tell_metric(told: MetricRecord) -> tuple[Html, ...]:
 
 
 def _percent(share: float | None) -> Html:
-    return NOTHING if share is None else Html(f"{100 * share:.1f}")
+    return NOTHING if share is None else Html(describe_percent(share))
 
 
 def _tell_open_checks(checks: list[CheckRecord]) -> Part:
@@ -178,7 +178,7 @@ def _read_latency(record: Record) -> LatencyTold | None:
         return LatencyTold.model_validate(record.latency) if record.latency is not None else None
     except ValidationError as error:
         problem = f"expected machine and medians as the gate writes them, got {error.error_count()} faults"
-        raise InputError(LATENCY, problem, "judge again with `nox -s gate`") from error
+        raise InputError("latency of the decision", problem, "judge again with `nox -s gate`") from error
 
 
 def _tell_slices(corpus: str, slices: list[SliceResult]) -> Part:

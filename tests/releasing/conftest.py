@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,3 +93,11 @@ def released(released_template: Project, tmp_path: Path) -> Project:
 def based(based_template: Project, tmp_path: Path) -> Project:
     """A copy of the project in which the base alone was released."""
     return based_template.copy(tmp_path / "all")
+
+
+@pytest.fixture
+def tree(released_template: Project, tmp_path: Path) -> Path:
+    """A copy of what a project serves, without Git and DVC: neither is asked."""
+    for name in ("corpus", "models"):
+        shutil.copytree(released_template.root / name, tmp_path / name)
+    return tmp_path

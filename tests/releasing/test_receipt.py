@@ -24,9 +24,9 @@ from tests.releases import (
     write_store,
 )
 from tests.stores import load_array
+from validation.evidence import PARTS
 from validation.outcomes import Outcome, Verdict
 from validation.releasing.receipt import (
-    PARTS,
     RECEIPT,
     WAY,
     Answered,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,14 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.projects import Project
-
-
-@pytest.fixture
-def tree(released_template: Project, tmp_path: Path) -> Path:
-    """A copy of what a project serves."""
-    for name in ("corpus", "models"):
-        shutil.copytree(released_template.root / name, tmp_path / name)
-    return tmp_path
 
 
 def test_what_a_release_writes_is_read(released_template: Project) -> None:

@@ -22,18 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.projects import Project
 
 MODEL = "models/embeddinggemma-chess-fr"
 FILE, STORE = f"{SERVED}/{VECTORS}", f"{SERVED}/{DATABASE}"
-
-
-@pytest.fixture
-def tree(released_template: Project, tmp_path: Path) -> Path:
-    """A copy of what a project serves, without Git and DVC: neither is asked."""
-    for name in ("corpus", "models"):
-        shutil.copytree(released_template.root / name, tmp_path / name)
-    return tmp_path
 
 
 def test_what_was_released_is_served(tree: Path) -> None:

@@ -13,8 +13,8 @@ from validation.releasing.drafting import EVIDENCE
 from validation.releasing.errors import HaltError, ReleaseError, protect_base
 from validation.releasing.events import LOG, load_committed_events, load_events
 from validation.releasing.opening import find_release_tag, open_release, require_place
-from validation.releasing.release_file import MODELS, RELEASE_FILE, SERVED, load_release, require_pointers
-from validation.releasing.served import check_served
+from validation.releasing.release_file import MODELS, RELEASE_FILE, SERVED, load_release
+from validation.releasing.served import check_present
 from validation.releasing.switching import GRAPH
 from validation.releasing.tracking import LOCAL_CACHE
 from validation.releasing.workplace import work_alone
@@ -142,16 +142,3 @@ def check_decision(tree: Path, release: Release) -> str:
 def has_outputs(root: Path, release: Release) -> bool:
     """Whether anything that DVC keeps of a release lies in a tree."""
     return any((root / pointer.path.removesuffix(".dvc")).exists() for pointer in release.pointers)
-
-
-def check_present(repository: Repository, tag: Tag, release: Release) -> None:
-    """Raise unless what is served is exactly the release that a tag names; Git may have been told to look away."""
-    dirty = repository.list_dirty(str(SERVED))
-    if load_release(repository.root) != release:
-        dirty = [RELEASE_FILE.as_posix()]
-    if dirty or repository.hash_blob("HEAD", str(SERVED)) != repository.hash_blob(tag.commit, str(SERVED)):
-        path = dirty[0] if dirty else SERVED
-        message = f"differs from {tag.name}, which {RELEASE_FILE.name} names"
-        raise ReleaseError(path, message, "run `nox -s fallback -- --to TAG`, which restores all of it")
-    require_pointers(repository.root, release)
-    check_served(repository.root, release)

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pipeline.documents import load_json
-from pipeline.errors import PipelineError
 from pipeline.files import compute_sha256
 from validation.certificate import compute_code_digest
 from validation.document import Record
+from validation.inputs import Input, has_changed
 from validation.outcomes import Verdict
+from validation.record import DECISION
 from validation.releasing.errors import HaltError, ReleaseError
 from validation.workflow_run import find_run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_DECISION = "decision.json"
 # What a decision rests on beside the stores; what cannot be released cannot be drilled either.
 _EVIDENCE = {Verdict.KEEP: ("policy", "certificate"), Verdict.RELEASE: ("policy", "certificate", "drill")}
 _AGAIN = "run `nox -s gate` again"
@@ -49,13 +49,14 @@ def require_bound(record: Record, root: Path, head: str) -> None:
     """Raise `ReleaseError` unless everything that the decision was made from still is what it was."""
     if record.code.revision != head:
         message = f"was judged at {(record.code.revision or 'no commit')[:12]}, but {head[:12]} is checked out"
-        raise ReleaseError(_DECISION, message, _AGAIN)
+        raise ReleaseError(DECISION, message, _AGAIN)
     if record.code.sha256 != compute_code_digest():
-        raise ReleaseError(_DECISION, "was judged by other code", _AGAIN)
+        raise ReleaseError(DECISION, "was judged by other code", _AGAIN)
     missing = next((name for name in _EVIDENCE[record.decision] if name not in record.inputs), None)
     if missing:
-        raise ReleaseError(_DECISION, f"inputs: {missing} is missing, so nothing says what it rests on", _AGAIN)
-    changed = [name for name, each in record.inputs.items() if _find_digest(root / each.path) != each.sha256]
+        raise ReleaseError(DECISION, f"inputs: {missing} is missing, so nothing says what it rests on", _AGAIN)
+    inputs = (Input(name, root / each.path, each.sha256) for name, each in record.inputs.items())
+    changed = [each.name for each in inputs if has_changed(each)]
     if changed:
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
         message = f"has other bytes than were judged: {changed[0]}{more}"
@@ -63,11 +64,4 @@ def require_bound(record: Record, root: Path, head: str) -> None:
     here, judged = find_run(), record.run
     if here is not None and (judged is None or judged.id != here.id or int(judged.attempt) > int(here.attempt)):
         found = f"run {judged.id}, attempt {judged.attempt}" if judged else "no run of a workflow"
-        raise ReleaseError(_DECISION, f"comes from {found}, expected run {here.id}", _AGAIN)
-
-
-def _find_digest(path: Path) -> str | None:
-    try:
-        return compute_sha256(path)
-    except (PipelineError, OSError):
-        return None
+        raise ReleaseError(DECISION, f"comes from {found}, expected run {here.id}", _AGAIN)

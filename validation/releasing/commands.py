@@ -11,7 +11,8 @@ import typer
 from rich.console import Console
 
 from pipeline.files import write_json
-from pipeline.params import PROJECT_ROOT, load_params
+from pipeline.params import PROJECT_ROOT, REPORTS, load_params
+from validation.record import DECISION
 from validation.releasing.audit import audit
 from validation.releasing.content import get_tag
 from validation.releasing.drill import drill as walk_back
@@ -28,9 +29,6 @@ from validation.render import quote
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-REPORTS = PROJECT_ROOT / "reports"
-DECISION = REPORTS / "decision.json"
-
 
 @contextlib.contextmanager
 def telling(what: str) -> Iterator[Callable[[str], None]]:
@@ -40,7 +38,7 @@ def telling(what: str) -> Iterator[Callable[[str], None]]:
 
 
 def release(
-    decision: Annotated[Path, typer.Option(help="The decision to act upon.")] = DECISION,
+    decision: Annotated[Path, typer.Option(help="The decision to act upon.")] = REPORTS / DECISION,
     decision_sha256: Annotated[str | None, typer.Option(help="Its SHA-256, where that was passed on apart.")] = None,
     *,
     execute: Annotated[

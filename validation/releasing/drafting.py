@@ -60,7 +60,7 @@ def commit_draft(tree: Path, draft: Draft, actor: str, judged: str) -> str:
         shutil.copyfile(document, tree / target)
         paths.append(target)
     digest = compute_sha256(tree / RELEASE_FILE)
-    events = [event if event.evidence_sha256 else replace_evidence(event, digest) for event in draft.events]
+    events = [event.model_copy(update={"evidence_sha256": event.evidence_sha256 or digest}) for event in draft.events]
     append_events(tree, actor, judged, events)
     scratch.git("add", "--", *sorted({str(path) for path in paths if (tree / path).exists()}))
     scratch.git("-c", "commit.gpgSign=false", "commit", "--quiet", "--message", draft.title)
@@ -75,8 +75,3 @@ def take_back(scratch: Repository, commit: str) -> None:
     models = [name for name in pointers if name.endswith(".dvc")]
     if models:
         scratch.git("restore", *options, "--", *models)
-
-
-def replace_evidence(event: NewEvent, digest: str) -> NewEvent:
-    """Return an event that rests on `release.json`."""
-    return event.model_copy(update={"evidence_sha256": digest})

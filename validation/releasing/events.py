@@ -11,9 +11,11 @@ from pydantic import Field
 
 from pipeline.documents import Strict, parse_jsonl, read_text
 from pipeline.files import replace_file
+from pipeline.params import TagName
+from pipeline.store import Digest
 from validation.outcomes import Verdict
 from validation.releasing.errors import HaltError
-from validation.releasing.release_file import Commit, Digest, TagName
+from validation.releasing.release_file import Commit
 from validation.workflow_run import WorkflowRun, find_run
 
 if TYPE_CHECKING:
@@ -122,6 +124,11 @@ def compute_digest(line: str) -> str:
 def find_release(events: list[Event], tag: str) -> Event | None:
     """Return the event in which a tag was released."""
     return next((event for event in events if event.event == "released" and event.tag == tag), None)
+
+
+def list_released(events: list[Event]) -> list[str]:
+    """Return the tags that were released, in order."""
+    return [event.tag for event in events if event.event == "released" and event.tag]
 
 
 def find_served(events: list[Event]) -> str | None:

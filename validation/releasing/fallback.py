@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from pipeline.errors import PipelineError
 from validation.releasing.drafting import Draft, commit_draft
 from validation.releasing.errors import ReleaseError, protect_base
-from validation.releasing.events import LOG, NewEvent, find_served, load_committed_events
+from validation.releasing.events import LOG, NewEvent, find_served, list_released, load_committed_events
 from validation.releasing.opening import find_release_tag, open_release, require_place
 from validation.releasing.publishing import push_commits
 from validation.releasing.readiness import require_actor, require_nothing_lost, require_site
-from validation.releasing.release_file import SERVED, load_committed_release, load_release, require_pointers
-from validation.releasing.served import check_served
+from validation.releasing.release_file import SERVED, load_committed_release
+from validation.releasing.served import check_present
 from validation.releasing.switching import finish_interrupted, switch
 from validation.releasing.tracking import list_sources
 from validation.releasing.workplace import open_tree, work_alone
@@ -65,13 +65,13 @@ def is_served(repository: Repository, tag: Tag) -> bool:
     if find_served(load_committed_events(repository)) != tag.name or repository.list_dirty(str(SERVED), str(LOG)):
         return False
     try:
-        release = load_release(repository.root)
-        is_same = release.tag == tag.name and release == load_committed_release(repository, tag.commit)
-        require_pointers(repository.root, release)
-        check_served(repository.root, release)
+        release = load_committed_release(repository, tag.commit)
+        if release is None or release.tag != tag.name:
+            return False
+        check_present(repository, tag, release)
     except PipelineError:
         return False
-    return is_same and repository.hash_blob("HEAD", str(SERVED)) == repository.hash_blob(tag.commit, str(SERVED))
+    return True
 
 
 def switch_to(repository: Repository, tag: Tag, actor: str, base_tag: str) -> list[str]:
@@ -95,7 +95,7 @@ def switch_to(repository: Repository, tag: Tag, actor: str, base_tag: str) -> li
 
 def list_release_commits(repository: Repository) -> list[str]:
     """Return the commit of every release of the log whose tag is here."""
-    released = [event.tag for event in load_committed_events(repository) if event.event == "released" and event.tag]
+    released = list_released(load_committed_events(repository))
     return [tag.commit for tag in map(repository.find_tag, released) if tag]
 
 

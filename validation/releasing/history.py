@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from validation.releasing.events import find_release, find_served, load_committed_events
+from validation.releasing.events import find_release, find_served, list_released, load_committed_events
 from validation.releasing.release_file import load_committed_release
 from validation.render import make_table, quote
 
@@ -35,8 +35,7 @@ def list_releases(repository: Repository, params: Params) -> list[Row]:
         HaltError: the chain of events is broken.
     """
     events = load_committed_events(repository)
-    logged = [event.tag for event in events if event.event == "released" and event.tag]
-    names = dict.fromkeys([*logged, *(candidate.tag for candidate in params.candidates)])
+    names = dict.fromkeys([*list_released(events), *(candidate.tag for candidate in params.candidates)])
     served = find_served(events)
     rows = []
     for name in names:

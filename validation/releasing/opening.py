@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from validation.releasing.repository import Repository, Tag
 
 _FETCH_TAGS = "run `git fetch --tags`"
-_PUT_BACK = "find out who moved it, and put it back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +103,13 @@ def find_release_tag(repository: Repository, name: str) -> Tag:
     if tag is None:
         raise ReleaseError(name, "there is no such tag", f"{_FETCH_TAGS}; `python -m validation releases` lists all")
     if is_logged and not ends_with(load_committed_events(repository, tag.commit), name):
-        message = f"was moved to {tag.commit[:12]}, which is not the commit in which it was released"
-        raise HaltError(name, message, _PUT_BACK)
+        raise report_move(tag, "is not the commit in which it was released")
     return tag
+
+
+def report_move(tag: Tag, why: str) -> HaltError:
+    """Return the error that calls a person, because a tag is not where it was made."""
+    return HaltError(tag.name, f"was moved to {tag.commit[:12]}, which {why}", "find out who moved it, and put it back")
 
 
 def ends_with(events: Sequence[Event], name: str) -> bool:
@@ -131,13 +134,11 @@ def require_place(repository: Repository, tag: Tag, tree: Path) -> None:
     then, now = load_events(tree), load_committed_events(repository)
     if not ends_with(then, tag.name) or then[-1].evidence_sha256 != compute_sha256(tree / RELEASE_FILE):
         if find_release(now, tag.name):
-            message = f"was moved to {tag.commit[:12]}, which is not the commit in which it was released"
-            raise HaltError(tag.name, message, _PUT_BACK)
+            raise report_move(tag, "is not the commit in which it was released")
         message = f"was made by hand: {LOG} in its commit does not end with this release"
         raise ReleaseError(tag.name, message, "release it with `nox -s release`")
     if load_committed_events(repository, f"{tag.commit}^") == then:
-        message = f"was moved to {tag.commit[:12]}, which comes after the commit in which it was released"
-        raise HaltError(tag.name, message, _PUT_BACK)
+        raise report_move(tag, "comes after the commit in which it was released")
     if now[: len(then)] != then or not repository.is_ancestor(tag.commit, "HEAD"):
         message = "is not in the history of what is checked out"
         raise HaltError(tag.name, message, "check out the branch of releases; if it is, the tag was moved")

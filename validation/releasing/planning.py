@@ -10,6 +10,7 @@ from validation.releasing.content import build_content, list_digests
 from validation.releasing.drafting import Draft
 from validation.releasing.errors import HaltError, ReleaseError
 from validation.releasing.events import NewEvent, find_release, find_served, load_committed_events
+from validation.releasing.opening import report_move
 from validation.releasing.readiness import require_same_tag
 from validation.releasing.release_file import load_committed_release
 from validation.stores import ROLES
@@ -90,8 +91,7 @@ def require_state(repository: Repository, site: Site, content: Content) -> bool:
         message = "exists and was made by hand, so nothing vouches for its bytes"
         raise HaltError(content.tag, message, "remove it here and on the remote, or name another tag in params.yaml")
     if there.tag != content.tag:
-        message = f"was moved to {tag.commit[:12]}, which is the commit of {there.tag}"
-        raise HaltError(content.tag, message, "find out who moved it, and put it back")
+        raise report_move(tag, f"is the commit of {there.tag}")
     digests = list_digests(content)
     if {path: there.served.get(path) for path in digests} == digests:
         return True

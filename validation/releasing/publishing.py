@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from validation.releasing.drafting import commit_draft
 from validation.releasing.errors import HaltError, protect_base
-from validation.releasing.events import find_served, load_committed_events
+from validation.releasing.events import find_served, list_released, load_committed_events
 from validation.releasing.opening import find_release_tag, open_release, require_place
 from validation.releasing.repository import BRANCHES, TAGS
 from validation.releasing.switching import GRAPH, switch
@@ -110,7 +110,7 @@ def adopt_published(repository: Repository, site: Site, decision_sha256: str) ->
     served = find_served(events) or ""
     known = len(load_committed_events(repository))
     tags = []
-    for name in {event.tag for event in events[known:] if event.event == "released" and event.tag}:
+    for name in list_released(events[known:]):
         target, here = site.refs.get(f"{TAGS}{name}"), repository.find_tag(name)
         if target is None:
             raise HaltError(name, "is in the log of the remote, but the tag is not", "find out who removed it")

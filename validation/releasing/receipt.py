@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from pipeline.documents import Strict
-from validation.certificate import compute_code_digest
+from pipeline.params import TagName
+from pipeline.store import Digest
+from validation.certificate import compute_code_digest, find_change, list_digests
 from validation.outcomes import Check, Outcome
-from validation.releasing.release_file import Digest, TagName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 RECEIPT = "rollback-drill.json"
 WAY = ("release base", "release candidate", "fall back", "go forward")
-PARTS = ("embeddings", "questions", "database")
 
 Seconds = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=0)]
@@ -59,7 +59,7 @@ def list_drilled(stores: Iterable[tuple[str, Manifest]]) -> dict[str, str]:
     """Return the digests that a drill is bound to: the code, and every file of these stores by `role/corpus`."""
     bound = {"code": compute_code_digest()}
     for subject, manifest in stores:
-        bound |= {f"{subject}/{part}": getattr(manifest.files, part).sha256 for part in PARTS}
+        bound |= list_digests(subject, manifest)
     return bound
 
 
@@ -79,9 +79,9 @@ def check_drill(check_id: str, receipt: Receipt | None, bound: dict[str, str]) -
 
 def find_fault(receipt: Receipt, bound: dict[str, str]) -> str | None:
     """Return why a drill does not vouch for these stores, or None."""
-    changed = sorted(name for name in {*bound, *receipt.bound_to} if bound.get(name) != receipt.bound_to.get(name))
+    changed = find_change(bound, receipt.bound_to)
     if changed:
-        return f"drilled with another {changed[0]}" + (f" (and {len(changed) - 1} more)" if len(changed) > 1 else "")
+        return f"drilled with another {changed}"
     if tuple(step.act for step in receipt.steps) != WAY:
         return f"expected the way {', '.join(WAY)}"
     base, candidate, back, forward = receipt.steps

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from validation.releasing.binding import load_decision, require_bound
 from validation.releasing.content import get_tag
 from validation.releasing.errors import HaltError, ReleaseError
-from validation.releasing.events import load_committed_events
+from validation.releasing.events import list_released, load_committed_events
 from validation.releasing.planning import Plan, plan_release
 from validation.releasing.publishing import Publication, adopt_published, is_acted_upon, publish
 from validation.releasing.readiness import require_clean, require_pushed, require_same_tag, require_site
@@ -49,7 +49,7 @@ def release(repository: Repository, order: Order, *, execute: bool) -> tuple[Ver
         site = require_site(repository)
         events = load_committed_events(repository)
         if is_acted_upon(events, digest):
-            for tag in (event.tag for event in events if event.event == "released" and event.tag):
+            for tag in list_released(events):
                 require_same_tag(repository, site, tag)
             return record.decision, Plan((finished or "this decision was acted upon before",))
         require_clean(repository)

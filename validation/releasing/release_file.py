@@ -9,8 +9,9 @@ from pydantic import AfterValidator, Field
 
 from pipeline.documents import Strict, load_json, parse_json
 from pipeline.encoder import ModelIdentity
-from pipeline.params import CandidateName
+from pipeline.params import CandidateName, TagName
 from pipeline.pointers import Output, load_pointer
+from pipeline.store import Digest
 from validation.releasing.errors import ReleaseError
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ SCHEMA_VERSION = 1
 
 _REPAIR = "the tag cannot be served; restore it from the remote, or make a release anew"
 
-Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Commit = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-TagName = Annotated[str, Field(pattern=r"^v\d+\.\d+-[a-z]+$")]
 
 
 def _require_released(value: str) -> str:

@@ -14,13 +14,14 @@ from pipeline.files import compute_sha256, open_verified
 from pipeline.model_folder import compute_weights_digest
 from pipeline.vectors import load_vectors
 from validation.releasing.errors import ReleaseError
-from validation.releasing.release_file import RELEASE_FILE, SERVED
+from validation.releasing.release_file import RELEASE_FILE, SERVED, load_release, require_pointers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pipeline.vectors import Matrix
     from validation.releasing.release_file import Release, ReleasedCorpus
+    from validation.releasing.repository import Repository, Tag
 
 _RESTORE = "run `nox -s fallback`, or restore it with `dvc checkout`"
 
@@ -48,6 +49,24 @@ def check_served(root: Path, release: Release) -> None:
         weights = compute_weights_digest(root / release.model_folder)
         if weights != release.model.weights_sha256:
             raise ReleaseError(release.model_folder, f"is not the model {release.model.model_id}", _RESTORE)
+
+
+def check_present(repository: Repository, tag: Tag, release: Release) -> None:
+    """Raise unless a project serves exactly the release that a tag names; Git may have been told to look away.
+
+    Raises:
+        ReleaseError: pointers or `release.json` are not those of the tag.
+        InputError, ReleaseError, StoreError: as in `check_served`.
+    """
+    dirty = repository.list_dirty(str(SERVED))
+    if load_release(repository.root) != release:
+        dirty = [RELEASE_FILE.as_posix()]
+    if dirty or repository.hash_blob("HEAD", str(SERVED)) != repository.hash_blob(tag.commit, str(SERVED)):
+        path = dirty[0] if dirty else SERVED
+        message = f"differs from {tag.name}, which {RELEASE_FILE.name} names"
+        raise ReleaseError(path, message, "run `nox -s fallback -- --to TAG`, which restores all of it")
+    require_pointers(repository.root, release)
+    check_served(repository.root, release)
 
 
 def find_stray(root: Path, release: Release) -> str | None:

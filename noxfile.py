@@ -147,7 +147,7 @@ def tests(session: nox.Session) -> None:
     """Run the tests; arguments after `--` go to pytest."""
     # Files side by side, one process a core: most of the time is spent in Git, DVC and SQLite.
     side_by_side = ("-n", "logical", "--dist", "loadfile", "--no-loadscope-reorder")
-    run_python(session, "-m", "pytest", *side_by_side, *session.posargs)
+    run_python(session, "-m", "pytest", *side_by_side, "--requirements", "reports/tests.json", *session.posargs)
 
 
 @nox.session(default=False)

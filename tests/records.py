@@ -11,10 +11,12 @@ from validation.document import (
     FlipRecord,
     MetricRecord,
     Record,
+    RequirementRecord,
     SideRecord,
 )
 from validation.explanation import Explanation
 from validation.outcomes import Interval
+from validation.requirements import Wording
 
 if TYPE_CHECKING:
     from typing import Literal
@@ -40,8 +42,8 @@ EXPLANATION = Explanation(
 def make_check(check_id: str, outcome: Outcome, **fields: Any) -> CheckRecord:
     """Return a check as it stands in the document."""
     names = (
-        "requirement",
         "title",
+        "characteristic",
         "observed",
         "limit",
         "unit",
@@ -51,7 +53,9 @@ def make_check(check_id: str, outcome: Outcome, **fields: Any) -> CheckRecord:
         "blocked_by",
         "explanation",
     )
-    told: dict[str, Any] = {"subject": "fr", "remedy": "do this"} | dict.fromkeys(names) | fields
+    told: dict[str, Any] = {"subject": "fr", "requirements": [], "inputs": [], "remedy": "do this"}
+    told |= dict.fromkeys(names) | fields
+    told |= {name: Wording(en=text, fr=text) for name in ("title", "remedy") if isinstance(text := told[name], str)}
     return CheckRecord(id=check_id, outcome=outcome, **told)
 
 
@@ -62,6 +66,16 @@ def make_interval_check(outcome: Outcome, **changes: Any) -> CheckRecord:
         "explanation": EXPLANATION,
     }  # fmt: skip
     return make_check("RET301", outcome, **fields | changes)
+
+
+def make_requirement(**changes: Any) -> RequirementRecord:
+    """Return a requirement as it stands in the document."""
+    wording = Wording(en="must hold", fr="doit tenir")
+    told: dict[str, Any] = {
+        "section": "2", "statement": wording, "rationale": wording, "owner": "corpus", "metric": wording,
+        "operator": "=", "limit": 0, "clauses": ["ISO/IEC 42001 A.7.4"], "bound": 0, "sha256": "5" * 64,
+    }  # fmt: skip
+    return RequirementRecord(**told | changes)
 
 
 def make_metric(base_hits: int, candidate_hits: int, *, counted: bool = True) -> MetricRecord:
@@ -105,7 +119,7 @@ def make_record(
     told: dict[str, Any] = {
         "policy": "release", "retrieval": {}, "baselines": {}, "slices": {}, "flips": {}, "latency": None,
         "waivers": [], "as_of": None, "attempt": None, "run": None,
-        "code": CodeRecord(revision=None, sha256="0" * 64), "inputs": {},
+        "code": CodeRecord(revision=None, sha256="0" * 64), "inputs": {}, "answers": None, "requirements": {},
     }  # fmt: skip
     return Record(
         schema_version=1,

@@ -30,7 +30,7 @@ from validation.latency_rounds import OPERATIONS, Machine, RoundTimes
 from validation.leakage import TrainingEvidence
 from validation.outcomes import Check, Outcome, Verdict
 from validation.policy import EXPECTATIONS, Rulebook, load_rulebook
-from validation.release_case import blur, build_canaries, build_receipt
+from validation.release_case import ORDERLY, blur, build_canaries, build_receipt
 from validation.stores import ROLES, CorpusRequest
 
 if TYPE_CHECKING:
@@ -244,6 +244,7 @@ def build_gate_request(requests: Sequence[CorpusRequest], rulebook: Rulebook) ->
         training=build_training(requests[0].chunks),
         certificate=build_certificate(requests, rulebook),
         drill=build_receipt(requests),
+        custody=ORDERLY,
         canaries=build_canaries(requests),
         for_release=True,
         as_of=DAY,

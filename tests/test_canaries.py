@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.requirement("REQ-VEC-06")
+
 LIMIT = load_rulebook(EXPECTATIONS / "policy.yaml").policy.limits.canary_similarity
 ROWS = 60
 PASSAGES, QUESTIONS = "qlora/fr/passages", "qlora/fr/questions"

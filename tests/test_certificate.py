@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from validation.policy import Policy, Rulebook
     from validation.stores import CorpusRequest
 
+pytestmark = pytest.mark.requirement("REQ-CER-01")
+
 FLOOR = Finding(check="RET307", subject="fr", outcome=Outcome.FAIL)
 LOSS = Finding(check="RET301", subject="fr", outcome=Outcome.FAIL)
 BOUND = {"policy": "1" * 64, "code": "2" * 64}

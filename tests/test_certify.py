@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
     from tests.conftest import Result
 
+pytestmark = pytest.mark.requirement("REQ-CER-01")
+
 RUNS = 40
 FEW = ("leaked-questions", "twice-as-slow", "truncated-padded", "base-altered", "corpus-unlearnt")
 
@@ -337,7 +339,7 @@ def test_findings_are_causes(project: Path, rulebook: Rulebook) -> None:
     requests[0].stores["qlora"] = requests[0].stores["base"]
     latency, training = build_latency(requests), build_training(project)
     request = GateRequest(
-        requests, latency, training, None, None, build_canaries(requests), for_release=True, as_of=DAY
+        requests, latency, training, None, None, None, build_canaries(requests), for_release=True, as_of=DAY
     )
     judgement = judge_release(request, rulebook)
     found = {(each.check, each.subject): each.outcome for each in list_findings(judgement)}

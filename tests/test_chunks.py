@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.requirement("REQ-CHK-01", "REQ-CHK-02")
+
 REQUIRED = ("id", "text", "source", "page", "tokens", "corpus", "chunk_type", "section", "parent_id")
 WRONG_TYPES: dict[str, object] = {
     "id": 7,

@@ -22,6 +22,8 @@ from validation.statistics import Bootstrap
 if TYPE_CHECKING:
     from validation.comparison import Comparison
 
+pytestmark = pytest.mark.requirement("REQ-RET-01", "REQ-RET-02", "REQ-RET-03", "REQ-RET-04")
+
 POLICY = alter_policy()
 SUPERIORITY = Criterion(check="RET301", kind="superiority", metric="recall@5")
 NON_INFERIORITY = Criterion(check="RET303", kind="non-inferiority", metric="recall@10")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.requirement("REQ-CUS-01")
+
 
 def save_matrix() -> bytes:
     """Return a small matrix as NumPy saves it."""

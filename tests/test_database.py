@@ -28,6 +28,8 @@ from tests.conftest import ROWS, Sample, build_chunk, draw_unit_vectors
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.requirement("REQ-STO-01", "REQ-STO-02", "REQ-STO-03", "REQ-STO-04")
+
 MATRIX = draw_unit_vectors(ROWS, 3)
 WRITERS = {
     "about to write": (

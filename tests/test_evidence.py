@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     Sabotage = Callable[[Path], object]
 
+pytestmark = pytest.mark.requirement("REQ-INT-01")
+
 ROWS = 12
 ROLES = pytest.mark.parametrize("role", FILES)
 

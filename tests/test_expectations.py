@@ -30,6 +30,22 @@ if TYPE_CHECKING:
 
     Change = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 
+pytestmark = pytest.mark.requirement(
+    "REQ-CHK-01",
+    "REQ-CHK-02",
+    "REQ-CHK-03",
+    "REQ-VEC-01",
+    "REQ-VEC-02",
+    "REQ-VEC-03",
+    "REQ-VEC-04",
+    "REQ-VEC-05",
+    "REQ-STO-01",
+    "REQ-STO-02",
+    "REQ-STO-03",
+    "REQ-STO-04",
+    "REQ-STO-05",
+)
+
 ROWS = 12
 SUITES = EXPECTATIONS / "suites"
 

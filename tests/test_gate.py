@@ -112,7 +112,15 @@ def build_pair_request(request: CorpusRequest) -> GateRequest:
     """Return the request to compare two stores from anywhere, of which nothing but the latency is known."""
     request, latency = replace(request, total=None, model_ids=None), build_latency([request])
     return GateRequest(
-        [request], latency, training=None, certificate=None, drill=None, canaries={}, for_release=False, as_of=DAY
+        [request],
+        latency,
+        training=None,
+        certificate=None,
+        drill=None,
+        custody=None,
+        canaries={},
+        for_release=False,
+        as_of=DAY,
     )
 
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from pipeline.params import CandidateName
 
+pytestmark = pytest.mark.requirement("REQ-INT-05")
+
 NAMES = ("first", "second", "third")
 
 
@@ -129,7 +131,7 @@ def test_every_changed_file_is_named(inputs: list[Input]) -> None:
 
 
 def test_rules_texts_and_stores_are_listed(tmp_path: Path) -> None:
-    """Policy, catalogue, suites, corpus, gold set and all files of both stores are there once, each with its digest."""
+    """All rules, corpus, gold set and all files of both stores are there once, each with its digest."""
     sample, base, candidate = write_pair(tmp_path, base_hits=4, candidate_hits=8, rows=12)
     corpus, rulebook = load_sample(sample), load_rulebook(EXPECTATIONS / "policy.yaml")
     roles: dict[CandidateName, Path] = {"base": base, "qlora": candidate}
@@ -145,7 +147,7 @@ def test_rules_texts_and_stores_are_listed(tmp_path: Path) -> None:
             f"{role}/fr/questions": folder / "questions_mode_b_fr.npy",
             f"{role}/fr/database": folder / "corpus_mode_b_fr.db",
         }
-    files |= {"policy": EXPECTATIONS / "policy.yaml", "checks": EXPECTATIONS / "checks.yaml"}
+    files |= {name: EXPECTATIONS / f"{name}.yaml" for name in ("policy", "checks", "requirements")}
     files |= {f"suite_{path.stem}": path for path in (EXPECTATIONS / "suites").glob("*.json")}
 
     assert len(stores) == 2

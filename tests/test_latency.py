@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from pipeline.vectors import Matrix
     from validation.policy import Operation
 
+pytestmark = pytest.mark.requirement("REQ-LAT-01")
+
 ROWS = 40
 SLOW_ROWS = 4000
 ROUNDS = 6

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from validation.evidence import CorpusEvidence
 
+pytestmark = pytest.mark.requirement("REQ-TRN-01")
+
 LIMIT = Decimal("0.9")
 PAIRS = '{"anchor": "Qui roque ?", "positive": "Le roi."}\n{"anchor": "Qui mate ?", "positive": "La dame."}\n'
 

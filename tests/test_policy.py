@@ -397,11 +397,11 @@ def test_limits_are_decimals_as_written() -> None:
 
 
 def test_every_file_that_has_a_say_is_digested(tmp_path: Path) -> None:
-    """Policy, catalogue and each suite go into the rulebook with the SHA-256 of their bytes."""
+    """Policy, requirements, catalogue and each suite go into the rulebook with the SHA-256 of their bytes."""
     path = write_policy(tmp_path)
     rulebook = load_rulebook(path)
     suites = {f"suite_{suite.stem}": suite for suite in (EXPECTATIONS / "suites").glob("*.json")}
-    files = {"policy": path, "checks": EXPECTATIONS / "checks.yaml", **suites}
+    files = {"policy": path, **{name: EXPECTATIONS / f"{name}.yaml" for name in ("checks", "requirements")}, **suites}
 
     assert len(suites) >= 4
     assert rulebook.digests == {
@@ -415,9 +415,10 @@ def test_comparison_asks_for_all_of_release_but_what_belongs_to_releasing() -> N
     release, comparison = policy.release.model_dump(), policy.comparison.model_dump()
     differing = {name for name in release if release[name] != comparison[name]}
 
-    assert differing == {"integrity", "secondary", "floor", "certificate", "drill", "optional"}
+    left_out = {"certificate", "drill", "custody", "coverage"}
+    assert differing == {"integrity", "secondary", "floor", "optional", *left_out}
     assert set(release["integrity"]) - set(comparison["integrity"]) == {"INT105"}
-    assert [comparison[name] for name in ("secondary", "floor", "certificate", "drill")] == [[], None, None, None]
+    assert [comparison[name] for name in ("secondary", "floor", *sorted(left_out))] == [[], *[None] * 5]
     assert comparison["optional"] == ["RET308", "RET309", "TRN101", "VEC109"]
 
 
@@ -427,7 +428,7 @@ def test_every_declared_check_is_asked_for() -> None:
     release, comparison = rulebook.policy.release.list_checks(), rulebook.policy.comparison.list_checks()
 
     assert sorted(release) == sorted(rulebook.catalogue)
-    assert set(release) - set(comparison) == {"INT105", "RET306", "RET307", "CER501", "FBK502"}
+    assert set(release) - set(comparison) == {"INT105", "RET306", "RET307", "CER501", "FBK502", "CUS503", "TRC504"}
 
 
 def test_a_missing_policy_is_refused(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ RELEASE = GateRequest(
     training=None,
     certificate=None,
     drill=None,
+    custody=None,
     canaries={},
     for_release=True,
     as_of=date(2026, 1, 25),
@@ -68,8 +69,9 @@ def test_a_check_is_recorded_with_title_requirement_unit_and_remedy(rulebook: Ru
     assert record(rulebook, FAILED)["checks"] == [
         {
             "id": "RET301",
-            "requirement": declared["requirement"],
+            "requirements": declared["requirements"],
             "title": declared["title"],
+            "characteristic": None,
             "subject": "fr",
             "outcome": "FAIL",
             "observed": -0.1,
@@ -81,6 +83,7 @@ def test_a_check_is_recorded_with_title_requirement_unit_and_remedy(rulebook: Ru
             "blocked_by": None,
             "explanation": None,
             "remedy": declared["remedy"],
+            "inputs": [],
         }
     ]
 
@@ -89,7 +92,8 @@ def test_an_undeclared_check_is_recorded_without_them(rulebook: Rulebook) -> Non
     """A check that the catalogue does not know is not hidden."""
     check = record(rulebook, Check("XYZ999", "fr", Outcome.ERROR))["checks"][0]
 
-    assert [check[name] for name in ("id", "requirement", "title", "unit", "remedy")] == ["XYZ999", *[None] * 4]
+    assert [check[name] for name in ("id", "title", "characteristic", "unit", "remedy")] == ["XYZ999", *[None] * 4]
+    assert check["requirements"] == check["inputs"] == []
 
 
 def test_a_blocked_check_names_check_and_subject(rulebook: Rulebook) -> None:

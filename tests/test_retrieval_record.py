@@ -54,7 +54,7 @@ def compare(folder: Path, rulebook: Rulebook, *, questions: int = ROWS, spoilt: 
     latency = build_latency([request])
     if spoilt:
         flip_bit(stores[1], "embeddings")
-    whole = GateRequest([request], latency, None, None, None, {}, for_release=False, as_of=date(2026, 1, 25))
+    whole = GateRequest([request], latency, None, None, None, None, {}, for_release=False, as_of=date(2026, 1, 25))
     with remember_expectations():
         return judge(whole, rulebook, rulebook.policy.comparison, lambda _: None).findings[0]
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from validation.outcomes import Check
     from validation.policy import Policy
 
+pytestmark = pytest.mark.requirement("REQ-RET-05")
+
 IDS = SliceChecks(loss="RET308", collapse="RET309")
 POLICY = alter_policy(resamples=10_000, slice_fields=["category"], slice_min=30, collapse_hits=5)
 BOTH: tuple[tuple[int, ...], tuple[int, ...]] = (HIT, HIT)

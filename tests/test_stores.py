@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pipeline.params import CandidateName
     from validation.spoiling import Part
 
+pytestmark = pytest.mark.requirement("REQ-INT-01", "REQ-INT-02", "REQ-INT-03", "REQ-INT-04")
+
 ROWS = 12
 MODEL_IDS: dict[CandidateName, str] = {"base": "base-model", "qlora": "qlora-model"}
 PASS, FAIL, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.ERROR

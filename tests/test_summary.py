@@ -514,8 +514,11 @@ def make_text(change: dict[str, Any] | str) -> str:
         ("{", "not valid JSON"),
         ({"decision": "RELEASE\nx=y"}, "decision: expected 'RELEASE'"),
         ({"rest": 1}, "rest: Extra inputs"),
-        ({"latency": {"machine": MACHINE}}, "expected machine and medians as the gate writes them, got 1 faults"),
-        ({"latency": {"machine": MACHINE, "corpora": {"fr": {"gold-set": {"rounds": "40"}}}}}, "got 3 faults"),
+        ({"latency": {"machine": MACHINE}}, "latency.corpora: Field required"),
+        (
+            {"latency": {"machine": MACHINE, "corpora": {"fr": {"gold-set": {"rounds": "40"}}}}},
+            "latency.corpora.fr.gold-set.rounds: expected a valid integer",
+        ),
     ],
     ids=["missing", "cut", "no verdict", "unknown field", "half a latency run", "other latency"],
 )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.requirement("REQ-STO-05", "REQ-VER-01")
+
 MODULE = "pipeline.update_db_model_id"
 
 

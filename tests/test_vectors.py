@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.requirement("REQ-VEC-02", "REQ-VEC-03", "REQ-VEC-04")
+
 ROWS = 40
 GOOD_HEADER = VectorHeader((ROWS, DIMENSION), "<f4", fortran_order=False, offset=128)
 UNITS = draw_unit_vectors(ROWS, 1)

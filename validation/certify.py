@@ -141,6 +141,8 @@ def list_certified(control: ReleaseCase) -> list[Sabotage]:
                  lambda case: replace(case, receipt=None), (), corpora),
         Sabotage("drilled-elsewhere", "the way back was walked with another store", refused, undrilled,
                  lambda case: replace(case, receipt=elsewhere), (), corpora),
+        Sabotage("requirement-uncovered", "a requirement that no check serves", refused,
+                 (("TRC504", "gate", Outcome.ERROR),), require_more, (), corpora),
     ]  # fmt: skip
 
 
@@ -157,6 +159,13 @@ def lower_floor(case: ReleaseCase) -> ReleaseCase:
     return replace(case, rulebook=load_rulebook(path, case.rulebook.suites))
 
 
+def require_more(case: ReleaseCase) -> ReleaseCase:
+    """State a requirement to which nobody gave a check."""
+    requirements = case.rulebook.requirements
+    more = {"REQ-NEW-01": next(iter(requirements.values()))}
+    return replace(case, rulebook=replace(case.rulebook, requirements=requirements | more))
+
+
 def run_trial(sabotage: Sabotage, case: ReleaseCase, *, certified: bool) -> Trial:
     """Spoil a release, let the whole gate judge it, and write down what had to come out and what did.
 
@@ -168,7 +177,8 @@ def run_trial(sabotage: Sabotage, case: ReleaseCase, *, certified: bool) -> Tria
         )
         spoilt = sabotage.spoil(narrowed)
         policy = spoilt.rulebook.policy.model_copy(update={"waivers": []})
-        rules = policy.release if certified else policy.release.model_copy(update={"certificate": None, "drill": None})
+        without = {"certificate": None, "drill": None, "coverage": None}
+        rules = policy.release if certified else policy.release.model_copy(update=without)
         judgement = judge(spoilt.build_request(), replace(spoilt.rulebook, policy=policy), rules, lambda _: None)
     return Trial(
         id=sabotage.id,

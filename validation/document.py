@@ -9,17 +9,31 @@ from pydantic import ConfigDict, Field, model_validator
 from pipeline.documents import Strict
 from pipeline.store import Digest
 from validation.explanation import Explanation
+from validation.latency_rounds import Machine
 from validation.outcomes import Interval, Outcome, Verdict
+from validation.requirements import Bound, Characteristic, Requirement, Wording
 from validation.slices import SliceResult
 from validation.workflow_run import WorkflowRun
 
 
+class RequirementRecord(Requirement):
+    """A requirement with the value of its limit and the digest of all that it says."""
+
+    bound: Bound
+    sha256: Digest
+
+
 class CheckRecord(Strict):
-    """A check with the requirement that it serves and what to do when it does not pass."""
+    """A check with the requirements that it serves and what to do when it does not pass.
+
+    `inputs` are the names of the files that it looked at; `characteristic` is one of ISO/IEC 25012, where it is about
+    the quality of data.
+    """
 
     id: str
-    requirement: str | None
-    title: str | None
+    requirements: list[str]
+    title: Wording | None
+    characteristic: Characteristic | None
     subject: str
     outcome: Outcome
     observed: Any
@@ -30,7 +44,8 @@ class CheckRecord(Strict):
     detail: str | None
     blocked_by: str | None
     explanation: Explanation | None
-    remedy: str | None
+    remedy: Wording | None
+    inputs: list[str]
 
     @model_validator(mode="after")
     def _check_explained(self) -> Self:
@@ -80,6 +95,21 @@ class FlipRecord(Strict):
     candidate: AnswerRecord
 
 
+class RoundsRecord(Strict):
+    """Rounds of one operation and the median milliseconds of both stores."""
+
+    rounds: int
+    base_median_ms: float
+    candidate_median_ms: float
+
+
+class LatencyRecord(Strict):
+    """The machine that measured, and what it measured, by corpus and operation."""
+
+    machine: Machine
+    corpora: dict[str, dict[str, RoundsRecord]]
+
+
 class WaiverRecord(Strict):
     """A waiver and what became of it."""
 
@@ -109,6 +139,8 @@ class CodeRecord(Strict):
 class Record(Strict):
     """All of `decision.json`; `as_of` is the day on which waivers were looked at, where there are any.
 
+    `answers` is the file with both stores' answers to every gold question, where they were compared.
+
     `attempt` counts, by the log of releases, the decisions that were acted upon before, and this one.
 
     A number that is not finite, for which JSON has no word, is not turned into null: the document cannot be written.
@@ -121,15 +153,17 @@ class Record(Strict):
     decision: Verdict
     exit_code: int
     reasons: list[str]
+    requirements: dict[str, RequirementRecord]
     checks: list[CheckRecord]
     retrieval: dict[str, dict[str, MetricRecord]]
     baselines: dict[str, dict[str, dict[str, float]]]
     slices: dict[str, list[SliceResult]]
     flips: dict[str, list[FlipRecord]]
-    latency: dict[str, Any] | None
+    latency: LatencyRecord | None
     waivers: list[WaiverRecord]
     as_of: str | None
     attempt: Annotated[int, Field(ge=1)] | None
     run: WorkflowRun | None
     code: CodeRecord
     inputs: dict[str, InputRecord]
+    answers: InputRecord | None

@@ -68,7 +68,7 @@ def _indent(text: str, by: int = 2, style: str = "") -> Padding:
 
 
 def _explain_check(check: CheckRecord) -> Iterator[RenderableType]:
-    yield quote(f"{check.id} {check.subject}: {check.outcome}. {check.title or ''}", style="bold")
+    yield quote(f"{check.id} {check.subject}: {check.outcome}. {check.title.en if check.title else ''}", style="bold")
     if check.interval and check.explanation:
         yield from map(_indent, explain_interval(check, check.interval, check.explanation))
     else:

@@ -9,17 +9,17 @@ from pipeline.chunks import load_chunks
 from pipeline.files import compute_sha256
 from pipeline.gold import load_gold
 from validation.canaries import check_canary
-from validation.certificate import check_certificate, list_bound
+from validation.catalogue import WHOLE
 from validation.comparison import Comparison, answer_questions, build_design, compare_answers, find_slices, get_matrices
 from validation.criteria import check_criterion, check_floor
 from validation.decision import Key, block, complete_ledger, decide
 from validation.evidence import CorpusEvidence, StoreEvidence
 from validation.expectations import ExpectationRunner
-from validation.inputs import Input, check_unchanged, list_inputs
+from validation.inputs import Input, list_inputs
 from validation.latency import check_latency, collect_digests
 from validation.leakage import TrainingEvidence, check_leak
 from validation.outcomes import Check, Decision, Outcome
-from validation.releasing.receipt import check_drill, list_drilled
+from validation.preconditions import check_preconditions
 from validation.slices import SliceResult, check_slices, judge_slices
 from validation.stores import ROLES, CorpusRequest, check_corpus, check_stores
 from validation.waivers import apply_waivers
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pipeline.canary import Canary
     from pipeline.params import CandidateName
     from validation.certificate import Certificate
+    from validation.custody import Survey
     from validation.latency import LatencyEvidence
     from validation.policy import Criterion, Policy, Rulebook, Rules
     from validation.releasing.receipt import Receipt
@@ -49,6 +50,7 @@ class GateRequest:
     training: TrainingEvidence | None
     certificate: Certificate | None
     drill: Receipt | None
+    custody: Survey | None
     canaries: dict[CandidateName, Canary]
     for_release: bool
     as_of: date
@@ -88,21 +90,9 @@ def judge(request: GateRequest, rulebook: Rulebook, rules: Rules, announce: Call
     findings = [judge_corpus(corpus, request, rulebook.policy, rules, runner, announce) for corpus in request.corpora]
     declared = [key for found in findings for key in found.declared]
     executed = [check for found in findings for check in found.executed]
-    if rules.certificate:
-        declared.append((rules.certificate, "gate"))
-        bases = [(found.corpus, found.stores.get("base")) for found in findings]
-        bound = list_bound(rulebook, [(corpus, base.manifest if base else None) for corpus, base in bases])
-        executed.append(check_certificate(rules.certificate, request.certificate, bound, rulebook.policy))
-    if rules.drill:
-        declared.append((rules.drill, "gate"))
-        drilled = list_drilled((store.subject, store.manifest) for found in findings for store in found.stores.values())
-        drill, broken = check_drill(rules.drill, request.drill, drilled), {*rules.vectors, *rules.database}
-        # A store that breaks a requirement cannot be served, so that it was not drilled is no reason of its own.
-        cause = next((each for each in executed if each.outcome is Outcome.FAIL and each.id in broken), None)
-        executed.append(block(drill.key, cause) if cause and drill.outcome is not Outcome.PASS else drill)
     inputs = [*list_inputs(rulebook, ((found.corpus, found.stores.values()) for found in findings)), *request.inputs]
-    declared.append((rules.unchanged, "gate"))
-    executed.append(check_unchanged(rules.unchanged, inputs))
+    declared += [(check, WHOLE) for check in rules.list_whole()]
+    executed += check_preconditions(request, rulebook, rules, findings, inputs)
     ledger = complete_ledger(declared, executed)
     if request.for_release:
         ledger = apply_waivers(ledger, rulebook.policy.waivers, request.as_of)

@@ -16,6 +16,7 @@ from pipeline.files import write_json
 from pipeline.store import load_manifest
 from pipeline.vectors import DIMENSION
 from validation.comparison import DEPTHS, PRIMARY, find_slices
+from validation.custody import Misplaced, Survey
 from validation.expectations import SuiteFile
 from validation.inputs import Input
 from validation.metrics import rank_relevant
@@ -212,6 +213,12 @@ def outdate_input(case: ReleaseCase) -> ReleaseCase:
     """Name a file as it was before it changed."""
     path = case.rulebook.digests["policy"][0]
     return replace(case, inputs=(Input("note", path, "0" * 64),))
+
+
+def misplace_file(case: ReleaseCase) -> ReleaseCase:
+    """Let Git keep a matrix of vectors."""
+    misplaced = Misplaced("corpus/embeddings.npy", "a NumPy array kept by Git", "give it to DVC")
+    return replace(case, custody=Survey(count=1, misplaced=[misplaced]))
 
 
 def slow_down(case: ReleaseCase) -> ReleaseCase:

@@ -15,6 +15,8 @@ from pipeline.documents import Strict, load_yaml
 from pipeline.errors import InputError
 from pipeline.files import compute_sha256
 from pipeline.params import PROJECT_ROOT
+from validation.catalogue import Catalogue, CheckId, DeclaredCheck
+from validation.requirements import Requirement, Text, load_requirements
 
 EXPECTATIONS = PROJECT_ROOT / "expectations"
 
@@ -26,11 +28,9 @@ def _read_number(value: object) -> Decimal:
     return Decimal(str(value))
 
 
-CheckId = Annotated[str, Field(pattern=r"^[A-Z]{3}\d{3}$")]
 Number = Annotated[Decimal, Field(allow_inf_nan=False), BeforeValidator(_read_number)]
 Share = Annotated[Number, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
-Text = Annotated[str, Field(min_length=1)]
 Metric = Literal["recall@1", "recall@5", "recall@10", "mrr@10", "ndcg@10"]
 Operation = Literal["open-and-search", "gold-set"]
 
@@ -122,6 +122,8 @@ class Rules(Strict):
     unchanged: CheckId
     certificate: CheckId | None
     drill: CheckId | None
+    custody: CheckId | None
+    coverage: CheckId | None
     optional: list[CheckId]
 
     def list_checks(self) -> list[str]:
@@ -134,12 +136,15 @@ class Rules(Strict):
             *self.latency.values(),
             self.canary,
             self.leak,
-            self.unchanged,
-            self.certificate,
-            self.drill,
+            *self.list_whole(),
         ]
         groups = [*self.integrity, *self.corpus, *self.vectors, *self.database, *criteria]
         return groups + [check for check in named if check is not None]
+
+    def list_whole(self) -> list[str]:
+        """Return the checks that concern no single corpus."""
+        named = (self.certificate, self.drill, self.custody, self.coverage, self.unchanged)
+        return [check for check in named if check is not None]
 
 
 class Policy(Strict):
@@ -161,46 +166,39 @@ class Policy(Strict):
         return self
 
 
-class DeclaredCheck(Strict):
-    """What a check is called, which requirement it serves, in which unit, and what to do when it does not pass."""
-
-    requirement: Annotated[str, Field(pattern=r"^REQ-[A-Z]+-\d{2}$")]
-    title: str
-    unit: str
-    remedy: str
-
-
-class Catalogue(Strict):
-    """All of `checks.yaml`."""
-
-    checks: dict[CheckId, DeclaredCheck]
-
-
 @dataclass(frozen=True, slots=True)
 class Rulebook:
-    """Policy and catalogue as loaded, the folder of suites, and the digest of every file that has a say."""
+    """All rules as loaded, the folder of suites, and the digest of every file that has a say."""
 
     policy: Policy
+    requirements: dict[str, Requirement]
     catalogue: dict[str, DeclaredCheck]
     suites: Path
     digests: dict[str, tuple[Path, str]]
 
 
 def load_rulebook(policy_path: Path, suites: Path = EXPECTATIONS / "suites") -> Rulebook:
-    """Read the policy, the catalogue of checks and the digests of the suites.
+    """Read the policy, the requirements, the catalogue of checks and the digests of the suites.
 
     Raises:
-        InputError: a file is malformed, or the policy requires a check that the catalogue does not know.
+        InputError: a file is malformed, the policy requires a check that the catalogue does not know, or a check
+            serves a requirement that nobody stated.
     """
-    catalogue_path = EXPECTATIONS / "checks.yaml"
+    catalogue_path, requirements_path = EXPECTATIONS / "checks.yaml", EXPECTATIONS / "requirements.yaml"
     policy = load_yaml(policy_path, Policy)
+    requirements = load_requirements(requirements_path, policy)
     catalogue = load_yaml(catalogue_path, Catalogue).checks
+    served = {name: check for check, declared in catalogue.items() for name in declared.requirements}
+    for name in sorted(served.keys() - requirements.keys()):
+        problem = f"{served[name]} serves {name}, which is not required"
+        raise InputError(catalogue_path, problem, f"state it in {requirements_path.name}")
     unknown = sorted({*policy.release.list_checks(), *policy.comparison.list_checks()} - set(catalogue))
     if unknown:
         raise InputError(policy_path, f"unknown check {unknown[0]}", f"declare it in {catalogue_path.name}")
-    files = {"policy": policy_path, "checks": catalogue_path}
+    files = {"policy": policy_path, "checks": catalogue_path, "requirements": requirements_path}
     files |= {f"suite_{path.stem}": path for path in sorted(suites.glob("*.json"))}
-    return Rulebook(policy, catalogue, suites, {name: (path, compute_sha256(path)) for name, path in files.items()})
+    digests = {name: (path, compute_sha256(path)) for name, path in files.items()}
+    return Rulebook(policy, requirements, catalogue, suites, digests)
 
 
 def _check_rules(policy: Policy) -> None:

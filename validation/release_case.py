@@ -16,6 +16,7 @@ from pipeline.errors import StoreError
 from pipeline.provenance import write_provenance
 from pipeline.store import StoreInputs, build_store, load_manifest
 from pipeline.vectors import save_vectors
+from validation.custody import Survey
 from validation.gate import GateRequest, load_corpus
 from validation.latency import CorpusLatency, collect_digests
 from validation.releasing.receipt import WAY, Answered, Receipt, Step, list_drilled
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 PULL = 0.5
 JITTER = 0.01
 NO_DAY = date.min
+ORDERLY = Survey(count=1, misplaced=[])
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class ReleaseCase:
     canaries: dict[CandidateName, Canary]
     certificate: Certificate | None = None
     receipt: Receipt | None = None
+    custody: Survey = ORDERLY
     rebinds: bool = True
     inputs: tuple[Input, ...] = ()
 
@@ -86,6 +89,7 @@ class ReleaseCase:
             training=self.training,
             certificate=self.certificate,
             drill=self.receipt,
+            custody=self.custody,
             canaries=self.canaries,
             for_release=True,
             as_of=NO_DAY,

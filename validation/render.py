@@ -128,7 +128,7 @@ def _render_checks(checks: list[CheckRecord]) -> Table:
 def get_remedy(check: CheckRecord) -> str:
     """Return what to do about a check; nothing where it passed or someone answers for it."""
     settled = check.outcome in {Outcome.PASS, Outcome.WAIVED}
-    return "" if settled else check.remedy or ""
+    return "" if settled or check.remedy is None else check.remedy.en
 
 
 def describe_value(value: object) -> str:

@@ -12,6 +12,7 @@ from pipeline.model_folder import TRAINING_FILE
 from pipeline.params import BUILD, PROJECT_ROOT
 from pipeline.triplets import TRIPLETS
 from validation.certificate import CERTIFICATE, Certificate
+from validation.custody import Survey, survey
 from validation.gate import GateRequest, load_corpus
 from validation.inputs import Input, read_input
 from validation.latency import LatencyEvidence, LatencyTarget, is_current, load_latency, measure_latency
@@ -90,6 +91,7 @@ def build_release_request(params: Params, as_of: date, evidence: Evidence) -> Ga
         training=load_training(TRIPLETS, record) if record.is_file() else None,
         certificate=load_json(certificate, Certificate) if certificate.is_file() else None,
         drill=load_json(receipt, Receipt) if receipt.is_file() else None,
+        custody=survey_places(evidence),
         canaries={role: load_json(path, Canary) for role, path in canaries.items() if path.is_file()},
         # Last, as nobody should wait for a measurement to hear that another file cannot be read.
         latency=load_or_measure_latency(corpora, names, evidence),
@@ -113,6 +115,7 @@ def build_foreign_request(corpus: CorpusRequest, triplets: Path | None, as_of: d
         training=load_training(triplets, None) if triplets else None,
         certificate=None,
         drill=None,
+        custody=None,
         canaries={},
         latency=load_or_measure_latency([corpus], [name], evidence),
         for_release=False,
@@ -151,6 +154,15 @@ def list_targets(corpora: Sequence[CorpusRequest], names: Sequence[str]) -> list
         LatencyTarget(name, request.stores["base"], request.stores["qlora"])
         for name, request in zip(names, corpora, strict=True)
     ]
+
+
+def survey_places(evidence: Evidence) -> Survey | None:
+    """Return who keeps which file of the project, or None where Git cannot tell."""
+    try:
+        return survey(PROJECT_ROOT)
+    except PipelineError as error:
+        evidence.warn(f"not looked at who keeps which file: {error}")
+        return None
 
 
 def _read_present(files: dict[str, Path]) -> tuple[Input, ...]:

@@ -115,6 +115,8 @@ def _list_false_evidence(primary: str) -> list[Sabotage]:
                  (("TRN101", primary, error),), injectors.leak_questions),
         Sabotage("view-added", "the database holds a view that no export makes", refuse,
                  (("INT106", store, error),), change_database("CREATE VIEW more AS SELECT * FROM chunks")),
+        Sabotage("file-misplaced", "Git keeps a matrix of vectors", Verdict.KEEP,
+                 (("CUS503", "gate", Outcome.FAIL),), injectors.misplace_file),
         Sabotage("input-changed", "a file changed while it was judged", refuse,
                  (("INT107", "gate", error),), injectors.outdate_input),
         Sabotage("latency-of-others", "the latency was measured on other stores", refuse,

@@ -41,7 +41,6 @@ def render_summary(record: Record, decision_sha256: str, limit: int) -> str:
         limit: what does not fit is left out, the least important first, and one line says what.
 
     Raises:
-        InputError: what the document tells of the latency run is not what the gate writes.
         ValueError: the limit is below 4 KiB.
     """
     return fit_parts(_render_head(record), build_parts(record, decision_sha256), limit)

@@ -5,12 +5,7 @@ from __future__ import annotations
 from textwrap import shorten
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from pipeline.documents import Strict
-from pipeline.errors import InputError
 from validation.explain import SHOWN_EXCERPT, explain_interval
-from validation.latency_rounds import Machine
 from validation.markdown import Html, Part, make_list, make_table, tell
 from validation.outcomes import Outcome
 from validation.render import (
@@ -31,27 +26,8 @@ SIGNS = {"green": "🟢", "yellow": "🟡", "red": "🔴", "magenta": "🟣", "c
 NOTHING = Html("–")
 
 
-class RoundsTold(Strict):
-    """Rounds of one operation and the median milliseconds of both stores."""
-
-    rounds: int
-    base_median_ms: float
-    candidate_median_ms: float
-
-
-class LatencyTold(Strict):
-    """What the document tells of the latency run, by corpus and operation."""
-
-    machine: Machine
-    corpora: dict[str, dict[str, RoundsTold]]
-
-
 def build_parts(record: Record, decision_sha256: str) -> list[Part]:
-    """Return every part that has something to tell, in the order in which they are read.
-
-    Raises:
-        InputError: what the document tells of the latency run is not what the gate writes.
-    """
+    """Return every part that has something to tell, in the order in which they are read."""
     parts = [
         make_list("reasons", 0, None, record.reasons[1:SHOWN_REASONS], beyond=len(record.reasons[SHOWN_REASONS:])),
         *(_tell_retrieval(corpus, record) for corpus in record.retrieval),
@@ -116,7 +92,7 @@ def _tell_open_checks(checks: list[CheckRecord]) -> Part:
 
 def _introduce(check: CheckRecord) -> tuple[str, str, Html]:
     mark = Html(f"{SIGNS[MARKS[check.outcome]]} {check.outcome}")
-    return tell(check.id, check.title or "", between="<br>"), check.subject, mark
+    return tell(check.id, check.title.en if check.title else "", between="<br>"), check.subject, mark
 
 
 def _tell_criteria(checks: list[CheckRecord]) -> Part:
@@ -162,7 +138,7 @@ def _tell_ratios(checks: list[CheckRecord]) -> Part:
 
 
 def _tell_milliseconds(record: Record) -> Part:
-    told = _read_latency(record)
+    told = record.latency
     columns = _label("corpus", "operation", "rounds", "base, ms", "candidate, ms")
     rows = (
         [corpus, operation, *_label(f"{each.rounds}", f"{each.base_median_ms:.3f}", f"{each.candidate_median_ms:.3f}")]
@@ -171,14 +147,6 @@ def _tell_milliseconds(record: Record) -> Part:
     )
     title = tell(Html("Medians in milliseconds, which only inform; measured on"), told.machine.cpu if told else "")
     return make_table("medians", 6, title, columns, rows, folded=True)
-
-
-def _read_latency(record: Record) -> LatencyTold | None:
-    try:
-        return LatencyTold.model_validate(record.latency) if record.latency is not None else None
-    except ValidationError as error:
-        problem = f"expected machine and medians as the gate writes them, got {error.error_count()} faults"
-        raise InputError("latency of the decision", problem, "judge again with `nox -s gate`") from error
 
 
 def _tell_slices(corpus: str, slices: list[SliceResult]) -> Part:

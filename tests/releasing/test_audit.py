@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tests.projects import Project
     from validation.outcomes import Verdict
 
+pytestmark = pytest.mark.requirement("REQ-TAG-01", "REQ-VER-01")
+
 
 # Good tags
 

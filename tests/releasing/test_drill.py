@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from validation.releasing.release_file import Release
     from validation.releasing.repository import Repository
 
+pytestmark = pytest.mark.requirement("REQ-FBK-01")
+
 ROLES_BY_ACT: dict[str, CandidateName] = dict(zip(WAY, ("base", "qlora", "base", "qlora"), strict=True))
 TAGS: dict[CandidateName, str] = {"base": BASE_TAG, "qlora": CANDIDATE_TAG}
 

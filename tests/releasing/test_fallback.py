@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     Spoil = Callable[[Path], object]
     Change = Callable[[Project], object]
 
+pytestmark = pytest.mark.requirement("REQ-FBK-01", "REQ-VER-01")
+
 TAGS: dict[str, CandidateName] = {BASE_TAG: "base", CANDIDATE_TAG: "qlora"}
 FOLDERS: dict[CandidateName, str] = {"base": "embedded-gemma-lsa", "qlora": "embeddinggemma-chess-fr"}
 LOG, RELEASE, POINTER = "models/releases.jsonl", f"{SERVED}/release.json", f"{SERVED}/{DATABASE}.dvc"

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.requirement("REQ-TAG-01")
+
 TAGS = {BASE_TAG: "base", CANDIDATE_TAG: "qlora"}
 
 

@@ -103,6 +103,20 @@ def summary(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def report(session: nox.Session) -> None:
+    """Show the last decision: `reports/report.html`, the same in English, and the documents of an audit."""
+    for language in ("fr", "en"):
+        run_python(session, "-m", "validation", "report", "--lang", language, *session.posargs)
+    run_python(session, "-m", "validation", "documents")
+
+
+@nox.session(default=False)
+def audit(session: nox.Session) -> None:
+    """Gather, sign and verify what an auditor takes away; `--key PRIVATE` is made by `python -m validation keygen`."""
+    run_python(session, "-m", "validation", "audit", *session.posargs)
+
+
+@nox.session(default=False)
 def release(session: nox.Session) -> None:
     """Act upon the last decision: a dry run unless `--execute` is given; RELEASE and KEEP both end well."""
     run_python(session, "-m", "validation", "release", *session.posargs, success_codes=(0, KEEP))
@@ -185,6 +199,17 @@ def mutate(session: nox.Session) -> None:
     session.run(str(SCRIPTS / "mutmut"), "run", "--max-children", "1", *session.posargs, env=environment, external=True)
     report = (str(SCRIPTS / "python"), "-m", "tests.mutation_report", str(ROOT / "reports"), *session.posargs)
     session.run(*report, env=environment, external=True)
+
+
+@nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Open sample reports in Debian's chromium: accessibility, keyboard, requests; writes `reports/screenshots/`."""
+    environment = prepare(session, "browser")
+    if shutil.which("chromium") is None:
+        session.error("chromium is missing; on Debian: apt-get install chromium")
+    session.chdir(ROOT)
+    options = ("-p", "no:cacheprovider", *session.posargs)
+    session.run(str(SCRIPTS / "python"), "-m", "pytest", "tests/browser", *options, env=environment, external=True)
 
 
 @nox.session(default=False)

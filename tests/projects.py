@@ -198,7 +198,8 @@ def decide(project: Project, **changes: Any) -> Record:
 def read_served(project: Project) -> dict[str, str]:
     """Return SHA-256 by name of every file in the served folder, the text apart."""
     served = project.root / "corpus" / "processed"
-    return {path.name: compute_sha256(path) for path in sorted(served.iterdir()) if not path.name.startswith("chunks")}
+    files = (path for path in sorted(served.rglob("*")) if path.is_file() and not path.name.startswith("chunks"))
+    return {path.name: compute_sha256(path) for path in files}
 
 
 @dataclass(frozen=True, slots=True)

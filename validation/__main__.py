@@ -12,6 +12,9 @@ from rich.console import Console
 from pipeline.commandline import make_progress, run_app
 from pipeline.documents import load_json
 from pipeline.params import REPORTS, CandidateName, load_params
+from validation.answers import write_answers
+from validation.attesting.commands import attest, keygen
+from validation.auditing.commands import audit, documents, schemas
 from validation.certify import certify_gate
 from validation.custody import custody
 from validation.document import Record
@@ -21,6 +24,7 @@ from validation.policy import EXPECTATIONS, Rulebook, load_rulebook
 from validation.record import DECISION, build_record, build_refusal, write_record
 from validation.releasing.commands import drill, fallback, release, releases, verify
 from validation.render import quote, show_decision
+from validation.reporting.commands import report
 from validation.request import Evidence, build_foreign_request, build_release_request
 from validation.stores import CorpusRequest
 from validation.summary import summary
@@ -96,7 +100,7 @@ def decide_stores(
             request = build_release_request(load_params(), day, evidence)
         rules = rulebook.policy.comparison if stores else rulebook.policy.release
         judgement = judge(request, rulebook, rules, evidence.announce)
-        return build_record(judgement, request, rulebook)
+        return build_record(judgement, request, rulebook, write_answers(judgement.findings, output))
 
 
 @app.command()
@@ -119,7 +123,22 @@ def explain(
     Console().print(render_explanation(record, check))
 
 
-for command in (summary, release, fallback, drill, verify, releases, custody):
+COMMANDS = (
+    keygen,
+    attest,
+    audit,
+    documents,
+    schemas,
+    summary,
+    report,
+    release,
+    fallback,
+    drill,
+    verify,
+    releases,
+    custody,
+)
+for command in COMMANDS:
     app.command()(command)
 
 

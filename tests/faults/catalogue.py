@@ -87,7 +87,6 @@ class Fault:
         inject: how the fault gets into a release; None where it is covered elsewhere.
         also: checks that may find it too, as a consequence.
         covered_by: tests that cover it elsewhere, as `module::function`.
-        assigned_to: who covers it, where nothing here does yet.
     """
 
     id: str
@@ -103,7 +102,6 @@ class Fault:
     said: str = ""
     also: tuple[str, ...] = ()
     covered_by: tuple[str, ...] = ()
-    assigned_to: str = ""
 
     @property
     def number(self) -> str:
@@ -145,18 +143,6 @@ def doubtful(name: str, title: str, check: str, subject: str, said: str, inject:
 def covered(name: str, title: str, characteristic: Characteristic, *tests: str) -> Fault:
     """Return a fault that tests elsewhere cover."""
     return Fault(name, title, get_group(name), "", ERROR, "", "", REFUSED, characteristic, covered_by=tests)
-
-
-def assigned(names: str, to: str, characteristic: Characteristic) -> list[Fault]:
-    """Return faults that somebody covers elsewhere: names with titles, parted by `·`."""
-    found = []
-    for entry in names.split("·"):
-        name, title = entry.strip().split(" ", 1)
-        group = get_group(name)
-        found.append(
-            Fault(name, title, group, "", ERROR, "", "", REFUSED, characteristic, assigned_to=to)
-        )  # fmt: skip
-    return found
 
 
 def get_group(name: str) -> Group:
@@ -468,21 +454,33 @@ def list_release_faults() -> list[Fault]:
     ]  # fmt: skip
 
 
-def list_assigned_faults() -> list[Fault]:
-    """Return what is covered where pointers, workflow, signatures and the fallback are."""
+def list_evidence_faults() -> list[Fault]:
+    """Return what can be wrong with a signed decision, and with what is told of it."""
+    signed = "attesting.test_faults::"
     return [
-        *list_tracking_faults(),
-        *list_fallback_faults(),
-        *assigned(
-            "F1 attestation of other bytes · F2 good signature, wrong key · F3 a failed attestation deleted · "
-            "F4 old pass replayed under a new policy · F5 unknown predicate · F6 md5-only subject · F7 duplicate keys "
-            "in the payload · F8 log line cut, swapped or edited · F9 no trust root · F10 HTML and JSON disagree · "
-            "F11 one key signs twice",
-            "traceability",
-            "authenticity",
-        ),
-        *list_release_faults(),
-    ]
+        covered("F1", "attestation of other bytes", "authenticity", f"{signed}test_f1_attestation_of_other_bytes"),
+        covered("F2", "good signature, wrong key", "authenticity", f"{signed}test_f2_good_signature_of_the_wrong_key"),
+        covered("F3", "a failed attestation deleted", "authenticity",
+                f"{signed}test_f3_a_failed_attestation_deleted"),
+        covered("F4", "old pass replayed under a new policy", "authenticity",
+                f"{signed}test_f4_old_pass_under_a_new_policy"),
+        covered("F5", "unknown predicate", "authenticity", f"{signed}test_f5_unknown_predicate"),
+        covered("F6", "md5-only subject", "authenticity", f"{signed}test_f6_subject_by_md5_only"),
+        covered("F7", "duplicate keys in the payload", "authenticity", f"{signed}test_f7_duplicate_keys"),
+        covered("F8", "log line cut, swapped or edited", "authenticity",
+                f"{signed}test_f8_log_cut_swapped_or_edited",
+                "releasing.test_events::test_cut_line_shows",
+                "releasing.test_events::test_swapped_lines_show", "releasing.test_events::test_edited_line_shows"),
+        covered("F9", "no trust root", "authenticity", f"{signed}test_f9_no_trust_root"),
+        covered("F10", "HTML and JSON disagree", "integrity",
+                "reporting.test_faults::test_html_and_json_cannot_disagree"),
+        covered("F11", "one key signs twice", "authenticity", f"{signed}test_f11_one_key_signs_twice"),
+    ]  # fmt: skip
+
+
+def list_covered_faults() -> list[Fault]:
+    """Return what tests elsewhere cover: pointers, the fallback, signatures, workflow and releases."""
+    return [*list_tracking_faults(), *list_fallback_faults(), *list_evidence_faults(), *list_release_faults()]
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -491,6 +489,6 @@ FAULTS: tuple[Fault, ...] = (
     *list_pairing_faults(),
     *list_evaluation_faults(),
     *list_machine_faults(),
-    *list_assigned_faults(),
+    *list_covered_faults(),
 )
 RUNNABLE: dict[str, Fault] = {fault.id: fault for fault in FAULTS if fault.inject is not None}

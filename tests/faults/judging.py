@@ -66,7 +66,8 @@ def observe(fault: Fault, case: ReleaseCase) -> Observation:
 
 def judge_case(case: ReleaseCase) -> Observation:
     """Judge a case by the rules of releasing, apart from certificate and drill where it has none."""
-    rules = case.rulebook.policy.release
+    # The primary corpus alone does not cover what is required of the others.
+    rules = case.rulebook.policy.release.model_copy(update={"coverage": None})
     if case.certificate is None:
         rules = rules.model_copy(update={"certificate": None})
     if case.receipt is None:

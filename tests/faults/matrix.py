@@ -25,7 +25,7 @@ COLUMNS = ("fault", "what", "expected", "observed", "by", "characteristic")
 
 
 def describe(fault: Fault, seen: Observation | None) -> dict[str, Any]:
-    """Return one row of the matrix; what is covered or assigned elsewhere was not observed here."""
+    """Return one row of the matrix; what is covered elsewhere was not observed here."""
     found = seen.find(fault) if seen else None
     row: dict[str, Any] = {
         "fault": fault.id,
@@ -34,7 +34,6 @@ def describe(fault: Fault, seen: Observation | None) -> dict[str, Any]:
         "when": fault.when or None,
         "characteristic": fault.characteristic,
         "covered_by": list(fault.covered_by),
-        "assigned_to": fault.assigned_to or None,
         "expected": None,
         "observed": None,
         "caught": None,
@@ -80,8 +79,7 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
     elsewhere: dict[str, list[str]] = {}
     for row in rows:
         if row["observed"] is None:
-            by = row["assigned_to"] or ", ".join(row["covered_by"])
-            elsewhere.setdefault(by, []).append(row["fault"])
+            elsewhere.setdefault(", ".join(row["covered_by"]), []).append(row["fault"])
             continue
         expected, seen = row["expected"], row["observed"]
         what = f"{row['title']} ({row['when']} the manifest)" if row["when"] else row["title"]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 ALARM = Check("CHK103", "fr", Outcome.FAIL)
 CAUGHT = RUNNABLE["A4"]
-ELSEWHERE = replace(next(fault for fault in FAULTS if fault.id == "D1"), covered_by=(), assigned_to="releasing")
+ELSEWHERE = next(fault for fault in FAULTS if fault.id == "D2")
 
 
 def run_matrix(monkeypatch: pytest.MonkeyPatch, folder: Path, *faults: Fault) -> int:
@@ -45,9 +45,9 @@ def test_what_is_caught_is_written_down(
     assert (caught["observed"]["check"], caught["observed"]["subject"]) == ("INT101", "qlora/fr")
     assert caught["characteristic"] == "integrity"
     assert caught["caught"] is True
-    assert (other["assigned_to"], other["observed"], other["caught"]) == ("releasing", None, None)
+    assert (other["covered_by"], other["observed"], other["caught"]) == (list(ELSEWHERE.covered_by), None, None)
     assert "A4" in (out := capsys.readouterr().out)
-    assert "D1: releasing" in out
+    assert f"D2: {ELSEWHERE.covered_by[0]}" in out
 
 
 @pytest.mark.parametrize(

@@ -51,10 +51,10 @@ def test_audit_says_what_it_looked_at(released: Project) -> None:
         "event chain": "6 events, unbroken",
         "tag": f"{CANDIDATE_TAG} is annotated and names {head}, where it was released",
         "pointers": "5, as in release.json",
-        "objects": f"7 files, {size:,} bytes, SHA-256 equal",
+        "objects": f"{len(release.files)} files, {size:,} bytes, SHA-256 equal",
         "model": "embedded-gemma-chess-fr",
         "commit": f"judged at {release.gated_commit[:12]}, and released without another change",
-        "decision": f"RELEASE by {str(release.decision_sha256)[:12]}…, 162 checks",
+        "decision": f"RELEASE by {str(release.decision_sha256)[:12]}…, 164 checks",
         "served": f"{SERVED} is {CANDIDATE_TAG}",
     }
     assert (set(candidate) - set(base), base["model"]) == ({"served"}, "embedded-gemma-lsa")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.projects import Project
 
-RULES = ("policy", "checks", "suite_chunks", "suite_database", "suite_metadata", "suite_vectors")
+RULES = ("policy", "checks", "requirements", "suite_chunks", "suite_database", "suite_metadata", "suite_vectors")
 TEXTS = ("chunks", "questions", "qrels")
 PARTS = ("manifest", "embeddings", "questions", "database")
 INPUTS = (

@@ -309,7 +309,7 @@ OPTIONS = {
     "release": ["--decision", "--decision-sha256", "--execute"],
     "fallback": ["--to", "--push"],
     "drill": ["--output", "--if-needed"],
-    "verify": ["--fetch"],
+    "verify": ["--fetch", "--attestation", "--key", "--folder", "--policy", "--log"],
     "releases": [],
 }
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from pipeline.files import write_json
 from pipeline.params import PROJECT_ROOT, REPORTS, load_params
+from validation.attesting.commands import tell_verified
 from validation.record import DECISION
 from validation.releasing.audit import audit
 from validation.releasing.content import get_tag
@@ -107,8 +108,27 @@ def verify(
         bool,
         typer.Option("--fetch", help="Take objects from the DVC remote too, as in a clone that has only the pointers."),
     ] = False,
+    attestation: Annotated[Path | None, typer.Option(help="Verify this attestation.json instead of a tag.")] = None,
+    key: Annotated[Path | None, typer.Option(help="Public key that is trusted.")] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where the attested files lie; default: this project.")] = None,
+    policy: Annotated[Path | None, typer.Option(help="Policy that must have been applied; default: ours.")] = None,
+    log: Annotated[Path | None, typer.Option(help="Log of releases; default: models/releases.jsonl.")] = None,
 ) -> None:
-    """Audit a release offline: where its tag points, pointers, objects, decision, events, and what is served."""
+    """Audit a release offline: where its tag points, pointers, objects, decision, events, and what is served.
+
+    With --attestation and --key, the signature on a decision is verified instead, and that the files at hand are the
+    ones that were judged: offline, and with the public key alone.
+    """
+    trusted = (key, folder, policy, log)
+    if attestation and (tag or fetch):
+        message = "--attestation goes with --key, --folder, --policy and --log, without a tag or --fetch"
+        raise typer.BadParameter(message)
+    if attestation:
+        tell_verified(attestation, *trusted)
+        return
+    if any(trusted):
+        message = "--key, --folder, --policy and --log go with --attestation"
+        raise typer.BadParameter(message)
     sources = list_sources(PROJECT_ROOT) if fetch else [LOCAL_CACHE]
     with telling("verify"):
         findings = audit(Repository(PROJECT_ROOT), tag, get_tag(load_params(), "base"), sources)

@@ -12,6 +12,7 @@ from pipeline.params import EmbeddedModel
 from pipeline.store import load_manifest
 from validation.evidence import open_files
 from validation.releasing.errors import ReleaseError
+from validation.releasing.measures import stage_measures
 from validation.releasing.release_file import (
     MODELS,
     RELEASE_FILE,
@@ -29,6 +30,7 @@ from validation.releasing.tracking import add
 if TYPE_CHECKING:
     from pipeline.params import CandidateName, Params
     from pipeline.store import FileRecord, Manifest
+    from validation.document import Record
 
 # The folder that the specification gives to the fine-tuned model, whatever identity it has.
 FINE_TUNED = MODELS / "embeddinggemma-chess-fr"
@@ -70,9 +72,16 @@ def get_tag(params: Params, role: CandidateName) -> str:
 
 
 def stage_content(
-    tree: Path, content: Content, gated_commit: str, decision_sha256: str | None, policy_sha256: str | None
+    tree: Path, content: Content, gated_commit: str, judged: tuple[Record, str] | None, policy_sha256: str | None
 ) -> Release:
-    """Put a release into a scratch tree and let DVC track it.
+    """Put a release into a scratch tree and let DVC track its store and model.
+
+    Args:
+        tree: where it is put.
+        content: what is released.
+        gated_commit: the commit that was judged.
+        judged: the decision and its SHA-256, None in a drill.
+        policy_sha256: of the policy that decided.
 
     Raises:
         InputError, StoreError: a store is not what its manifest says.
@@ -98,12 +107,14 @@ def stage_content(
         outputs.append(content.model_folder.as_posix())
         files += [_describe(path, tree) for path in list_files(tree, content.model_folder)]
     add(tree, outputs)
+    measures = stage_measures(tree, judged[0] if judged else None, content.role)
+    files += [_describe(tree / path, tree) for path in measures]
     release = Release(
         schema_version=SCHEMA_VERSION,
         tag=content.tag,
         candidate=content.role,
         gated_commit=gated_commit,
-        decision_sha256=decision_sha256,
+        decision_sha256=judged[1] if judged else None,
         policy_sha256=policy_sha256,
         model=manifest.model,
         model_folder=content.model_folder.as_posix() if content.model_folder else None,

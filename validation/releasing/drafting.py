@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from pipeline.files import compute_sha256
 from validation.releasing.content import Content, stage_content
@@ -12,6 +13,9 @@ from validation.releasing.events import LOG, NewEvent, append_events
 from validation.releasing.release_file import MODELS, RELEASE_FILE, SERVED
 from validation.releasing.repository import Repository
 from validation.releasing.switching import GRAPH
+
+if TYPE_CHECKING:
+    from validation.document import Record
 
 EVIDENCE = MODELS / "evidence"
 
@@ -26,7 +30,7 @@ class Draft:
         content: what is released, None where a release that exists is served or nothing changes.
         source: the commit from which a release that exists is taken back.
         evidence: documents that the events rest on.
-        decision_sha256, policy_sha256: what the release was decided by.
+        decision: what the release was decided by, and its SHA-256; policy_sha256: of the policy that decided.
     """
 
     title: str
@@ -34,7 +38,7 @@ class Draft:
     content: Content | None = None
     source: str | None = None
     evidence: tuple[Path, ...] = ()
-    decision_sha256: str | None = None
+    decision: tuple[Record, str] | None = None
     policy_sha256: str | None = None
 
 
@@ -50,7 +54,7 @@ def commit_draft(tree: Path, draft: Draft, actor: str, judged: str) -> str:
     scratch = Repository(tree)
     paths = [SERVED, LOG, MODELS / ".gitignore", PurePosixPath(GRAPH)]
     if draft.content:
-        release = stage_content(tree, draft.content, judged, draft.decision_sha256, draft.policy_sha256)
+        release = stage_content(tree, draft.content, judged, draft.decision, draft.policy_sha256)
         paths += [PurePosixPath(pointer.path) for pointer in release.pointers]
     elif draft.source:
         take_back(scratch, draft.source)

@@ -22,6 +22,7 @@ from validation.releasing.drafting import EVIDENCE, Draft
 from validation.releasing.errors import ReleaseError
 from validation.releasing.events import LOG, NewEvent
 from validation.releasing.fallback import fall_back
+from validation.releasing.measures import METRICS_FILE, PLOTS
 from validation.releasing.opening import require_whole_history
 from validation.releasing.publishing import Publication, publish
 from validation.releasing.readiness import require_site
@@ -107,7 +108,7 @@ def prepare_clone(project: Repository, folder: Path) -> Repository:
         clone.git("config", name, value)
     clone.git("remote", "set-url", "origin", str(remote))
     clone.git("switch", "--quiet", "--force-create", BRANCH)
-    past = (RELEASE_FILE, LOG, SERVED / "*.dvc", MODELS / "*.dvc", EVIDENCE, "dvc.yaml", GRAPH)
+    past = (RELEASE_FILE, METRICS_FILE, PLOTS, LOG, SERVED / "*.dvc", MODELS / "*.dvc", EVIDENCE, "dvc.yaml", GRAPH)
     clone.git("rm", "--quiet", "-r", "--ignore-unmatch", "--", *map(str, past))
     clone.git("commit", "--quiet", "--allow-empty", "--message", "begin a drill")
     clone.git("push", "--quiet", "origin", BRANCH)

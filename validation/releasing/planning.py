@@ -59,7 +59,7 @@ def plan_release(
         return Plan((f"{candidate.tag} was released before, with these very bytes", *tell_served(repository)))
     found = [record.inputs[name] for name in ("certificate", "drill") if name in record.inputs]
     documents = [decision, *(repository.root / each.path for each in found)]
-    blank = Draft("", (), None, None, tuple(documents), digest, record.inputs["policy"].sha256)
+    blank = Draft("", (), None, None, tuple(documents), judged, record.inputs["policy"].sha256)
     gated = [NewEvent(event="gated", tag=candidate.tag, evidence_sha256=digest, verdict=record.decision)]
     if "drill" in record.inputs:
         drilled = record.inputs["drill"].sha256
@@ -122,7 +122,7 @@ def draft_release(blank: Draft, content: Content, judged: list[NewEvent]) -> Dra
 
 def draft_keep(repository: Repository, blank: Draft, base: Content, judged: list[NewEvent], *, is_first: bool) -> Draft:
     """Return the commit by which the base stays, becomes again, or is for the first time what is served."""
-    kept = NewEvent(event="kept", tag=base.tag, evidence_sha256=blank.decision_sha256)
+    kept = NewEvent(event="kept", tag=base.tag, evidence_sha256=blank.decision[1] if blank.decision else None)
     if is_first:
         return draft_release(blank, base, [*judged, kept])
     tag = repository.find_tag(base.tag)

@@ -1,0 +1,46 @@
+"""The trace matrix and the completion report of a decision, as documents of an audit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from validation.auditing.clauses import list_clauses
+from validation.auditing.documents import CompletionReport, RequirementState, TraceMatrix
+from validation.completion import build_completion
+from validation.requirements import Wording
+from validation.trace import find_stray, find_uncovered, settle_requirements, trace_evidence
+
+if TYPE_CHECKING:
+    from validation.auditing.case import Case
+
+MATRIX = Wording(fr="Matrice de traçabilité", en="Trace matrix")
+COMPLETION = Wording(fr="Rapport de clôture des tests", en="Test completion report")
+
+
+def build_trace_matrix(case: Case) -> TraceMatrix:
+    """Return every requirement with what became of it, every row of evidence, and the gaps in both directions."""
+    settled = settle_requirements(case.record)
+    return TraceMatrix(
+        document="trace-matrix",
+        title=MATRIX,
+        basis=case.basis,
+        evidence_mapped_to=list_clauses("trace-matrix"),
+        requirements=[
+            RequirementState(requirement=name, statement=each.statement, sha256=each.sha256, outcome=settled[name])
+            for name, each in case.record.requirements.items()
+        ],
+        rows=trace_evidence(case.record, case.decision),
+        uncovered=find_uncovered(case.record),
+        stray=find_stray(case.record),
+    )
+
+
+def build_completion_report(case: Case) -> CompletionReport:
+    """Return the nine parts, each with at least one statement."""
+    return CompletionReport(
+        document="completion-report",
+        title=COMPLETION,
+        basis=case.basis,
+        evidence_mapped_to=list_clauses("completion-report"),
+        completion=build_completion(case.record),
+    )

@@ -104,10 +104,9 @@ def summary(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def report(session: nox.Session) -> None:
-    """Show the last decision: `reports/report.html`, the same in English, and the documents of an audit."""
+    """Show the last decision: `reports/report.html`, and the same page in English."""
     for language in ("fr", "en"):
         run_python(session, "-m", "validation", "report", "--lang", language, *session.posargs)
-    run_python(session, "-m", "validation", "documents")
 
 
 @nox.session(default=False)

@@ -25,6 +25,7 @@ from tests.releases import (
     remember_expectations,
     write_release,
 )
+from tests.repositories import make_repository
 from tests.stores import (
     ROLES,
     build_request,
@@ -130,7 +131,9 @@ def test_two_stores_are_compared(
     assert (record.decision, record.exit_code, record.policy) == (decision, code, "comparison")
     assert get_check(record, "RET301").outcome == outcome
     assert not {"RET307", "CER501", "INT105"} & {check.id for check in record.checks}
-    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == ["decision.json", "latency.json"]
+    assert sorted(path.name for path in (tmp_path / "reports").iterdir()) == [
+        "answers.jsonl", "decision.json", "latency.json",
+    ]  # fmt: skip
 
 
 def leave_as_is(_request: CorpusRequest) -> None:
@@ -421,6 +424,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose candidate is to be released."""
     folder = tmp_path_factory.mktemp("project")
     write_release(folder, {"fr": (40, 80), "intl": (60, 60)})
+    make_repository(folder).stage("README.md")
     return folder
 
 
@@ -480,7 +484,7 @@ def test_every_input_is_recorded_with_its_digest(
     further = {"latency", "certificate", "drill", "triplets", "training", "graph", "packages"}
     further |= {"canary_base", "canary_qlora"}
 
-    assert set(inputs) == {"policy", "checks"} | suites | corpora | stores | further
+    assert set(inputs) == {"policy", "requirements", "checks"} | suites | corpora | stores | further
     assert inputs["checks"].path == "expectations/checks.yaml"
     for name, entry in inputs.items():
         assert entry.sha256 == hashlib.sha256((PROJECT_ROOT / entry.path).read_bytes()).hexdigest(), name
@@ -558,10 +562,10 @@ def test_the_record_has_the_fields_that_readers_rely_on(good: Path, tmp_path: Pa
     recall = record["retrieval"]["fr"]["recall@5"]
 
     assert list(record) == [
-        "schema_version", "policy", "decision", "exit_code", "reasons", "checks", "retrieval", "baselines", "slices",
-        "flips", "latency", "waivers", "as_of", "attempt", "run", "code", "inputs",
+        "schema_version", "policy", "decision", "exit_code", "reasons", "requirements", "checks", "retrieval",
+        "baselines", "slices", "flips", "latency", "waivers", "as_of", "attempt", "run", "code", "inputs", "answers",
     ]  # fmt: skip
-    assert all(check["requirement"] and check["unit"] and check["remedy"] for check in record["checks"])
+    assert all(check["requirements"] and check["unit"] and check["remedy"] for check in record["checks"])
     assert set(record["retrieval"]["fr"]) == {"recall@1", "recall@5", "recall@10", "recall@100", "mrr@10", "ndcg@10"}
     assert recall["base"] == {"hits": 40, "n": 120, "value": pytest.approx(1 / 3)}
     assert recall["candidate"] == {"hits": 80, "n": 120, "value": pytest.approx(2 / 3)}

@@ -22,6 +22,7 @@ from tests.releases import (
     remember_expectations,
     write_release,
 )
+from tests.repositories import make_repository
 from tests.stores import enter_project, write_policy
 from validation.decision import decide
 from validation.gate import judge
@@ -184,6 +185,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose candidate finds more on the primary corpus and perhaps loses on the other one."""
     folder = tmp_path_factory.mktemp("project")
     write_release(folder, {"fr": (40, 80), "intl": (80, 76)})
+    make_repository(folder).stage("README.md")
     return folder
 
 

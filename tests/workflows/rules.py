@@ -40,7 +40,7 @@ SECRETS = {
     "DVC_WRITE_KEY": {"release"},
 }
 # Steps that may be left out, and when: any other `if` could leave out the gate and end well.
-CONDITIONS = {"fetch": {"vars.PROFILE == 'embeddinggemma'"}, "summary": {"!cancelled()"}}
+CONDITIONS = {"fetch": {"vars.PROFILE == 'embeddinggemma'"}, "summary": {"!cancelled()"}, "report": {"!cancelled()"}}
 COMMENT = 'gh pr comment "$NUMBER" --edit-last --create-if-none --body-file reports/comment.md'
 RESULT = re.compile(r'test "\$[A-Z_]+" = success')
 PIN = re.compile(r"uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")

@@ -73,7 +73,7 @@ def test_a_better_candidate_is_released(site: Project, first: Run) -> None:
 def test_every_step_was_run(first: Run) -> None:
     """The gate builds, judges and tells; the release puts back, releases and verifies; each exactly once."""
     assert [(job, step) for job, step, _ in first.steps] == [
-        ("gate", "nox"), ("gate", "build"), ("gate", "gate"), ("gate", "summary"),
+        ("gate", "nox"), ("gate", "build"), ("gate", "gate"), ("gate", "summary"), ("gate", "report"),
         ("release", "nox"), ("release", "build"), ("release", "release"), ("release", "verify"),
     ]  # fmt: skip
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import PipelineError
-from pipeline.files import compute_sha256
+from pipeline.files import compute_sha256, write_json
 from tests.attesting.independent import find_denial
-from tests.auditing.projects import ANSWERS, NOW, TRIPLETS, Audited, describe
+from tests.auditing.projects import ANSWERS, NOW, TRIPLETS, Audited, describe, read_json
 from tests.projects import ROOT
 from validation.attesting.attestation import ATTESTATION
 from validation.attesting.keys import PUBLIC_KEY
@@ -277,6 +277,22 @@ def test_decision_to_keep_is_taken_away_too(audited: Audited) -> None:
         audited.output / ATTESTATION, audited.output / PUBLIC_KEY, audited.output / "evidence",
         audited.output / "evidence" / "expectations" / "policy.yaml", audited.output / "evidence" / LOG,
     )  # fmt: skip
+
+
+@pytest.mark.requirement("REQ-TRC-01")
+def test_what_the_tests_said_is_taken_away_too(audited: Audited) -> None:
+    """Where the code that judged was tested, the counts in the matrix have their evidence in the folder."""
+    tested: dict[str, object] = {
+        "schema_version": 1,
+        "revision": None,
+        "code": audited.record.code.sha256,
+        "requirements": {},
+    }
+    write_json(audited.root / "reports" / "tests.json", tested)
+    audited.take_away()
+    matrix = read_json(audited.output / "documents" / "trace-matrix.json")
+
+    assert matrix["tests"]["sha256"] == compute_sha256(audited.output / "evidence" / matrix["tests"]["path"])
 
 
 def test_without_a_log_there_is_an_empty_one(audited: Audited) -> None:

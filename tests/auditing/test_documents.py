@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.documents import load_json
 from pipeline.errors import InputError
+from pipeline.files import write_json
 from tests.auditing.projects import TRIPLETS, Audited, read_json
 from tests.projects import BETTER
 from tests.records import make_check, make_record
@@ -20,6 +21,7 @@ from validation.auditing.documents import (
     ConfigurationAudit,
     DataQuality,
     StoreCard,
+    TestCounts,
     TraceMatrix,
 )
 from validation.auditing.quality import build_data_quality
@@ -89,7 +91,7 @@ def test_trace_matrix_tells_the_same_in_json_and_markdown(documents: Path, langu
 
     told = [tuple(row[:4]) for row in rows if len(row) == 10][1:]
     assert told == [(row.requirement, row.check, row.subject, row.outcome.value) for row in matrix.rows]
-    states = {row[0]: row[2] for row in rows if len(row) == 4 and row[0].startswith("REQ-")}
+    states = {row[0]: row[2] for row in rows if len(row) == 5 and row[0].startswith("REQ-")}
     assert states == {each.requirement: each.outcome.value for each in matrix.requirements}
     assert len(states) > 20
 
@@ -233,6 +235,37 @@ def test_gaps_are_listed_in_both_directions(template: Audited) -> None:
     assert (matrix.uncovered[0], matrix.stray) == (first, ["XYZ999"])
     assert matrix.requirements[0].outcome is Outcome.ERROR
     assert "XYZ999" in render_audit_document(matrix, "fr")
+
+
+def write_tests(audited: Audited, code: str) -> None:
+    """Write what tests of some code said of one requirement."""
+    outcomes = {"a.py::one": "passed", "a.py::two": "passed", "b.py::three": "failed", "b.py::four": "skipped"}
+    document = {"schema_version": 1, "revision": None, "code": code, "requirements": {"REQ-VEC-01": outcomes}}
+    write_json(audited.root / "reports" / "tests.json", document)
+
+
+@pytest.mark.requirement("REQ-TRC-01")
+def test_tests_are_counted_by_requirement(audited: Audited) -> None:
+    """What the tests said of the code that judged stands in the matrix, with the file that says it."""
+    write_tests(audited, audited.record.code.sha256)
+    matrix = build_trace_matrix(audited.open())
+    counts = {each.requirement: each.tests for each in matrix.requirements}
+
+    assert matrix.tests is not None
+    assert matrix.tests.path == "reports/tests.json"
+    assert counts["REQ-VEC-01"] == TestCounts(passed=2, failed=1, skipped=1)
+    assert counts["REQ-VEC-02"] == TestCounts(passed=0, failed=0, skipped=0)
+    assert "2 / 1 / 1" in render_audit_document(matrix, "fr")
+
+
+@pytest.mark.requirement("REQ-TRC-01")
+def test_tests_of_other_code_are_no_evidence(audited: Audited) -> None:
+    """What was said of other code than the one that judged is not shown."""
+    write_tests(audited, "0" * 64)
+    matrix = build_trace_matrix(audited.open())
+
+    assert matrix.tests is None
+    assert {each.tests for each in matrix.requirements} == {None}
 
 
 @pytest.mark.parametrize("path", ["/etc/hostname", "../elsewhere"], ids=["absolute", "outside"])

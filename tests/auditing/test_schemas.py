@@ -19,6 +19,7 @@ from validation.release_case import build_canaries
 from validation.releasing.events import LOG
 from validation.releasing.measures import METRICS_FILE, RETRIEVAL_PLOT, SLICES_PLOT, stage_measures
 from validation.releasing.release_file import Release, ReleasedCorpus, ReleasedFile
+from validation.tested import TestedRequirements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +53,7 @@ def artefacts(taken: Audited, tmp_path_factory: pytest.TempPathFactory) -> dict[
         "release": make_release(),
         "releases-line": json.loads((root / LOG).read_text("utf-8").splitlines()[-1]),
         "store-card": read_json(documents / "store-card-qlora-fr.json"),
+        "tests": make_tested(),
         "training-args": read_json(root / TRAINING),
         **{
             name: read_json(documents / f"{name}.json")
@@ -63,6 +65,13 @@ def artefacts(taken: Audited, tmp_path_factory: pytest.TempPathFactory) -> dict[
 def make_latency(root: Path) -> Any:
     """Return the evidence of a latency run on these stores."""
     return build_latency(list_requests(root)).model_dump(mode="json")
+
+
+def make_tested() -> Any:
+    """Return a `tests.json`; that a real one is valid is seen where it is made."""
+    return TestedRequirements(
+        schema_version=1, revision=None, code="1" * 64, requirements={"REQ-VEC-01": {"a.py::one": "passed"}}
+    ).model_dump(mode="json")
 
 
 def make_release() -> Any:

@@ -108,7 +108,7 @@ def require_recorded(case: Case) -> None:
 
 
 def copy_evidence(case: Case, folder: Path) -> None:
-    """Copy all that the decision records, itself and the log; what was copied is hashed.
+    """Copy all that the decision records, itself, what the tests said and the log; what was copied is hashed.
 
     Raises:
         StoreError: a file changed while it was copied.
@@ -117,6 +117,8 @@ def copy_evidence(case: Case, folder: Path) -> None:
     wanted = {each.path: each.sha256 for each in case.record.inputs.values()}
     if case.record.answers:
         wanted[case.record.answers.path] = case.record.answers.sha256
+    if case.tests:
+        wanted[case.tests[1].path] = case.tests[1].sha256
     wanted[case.decision.path] = case.decision.sha256
     log = wanted.pop(LOG.as_posix(), None)
     # No decision records how a model pools, but the digest of its weights is over this file, too.

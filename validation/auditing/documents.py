@@ -54,18 +54,33 @@ class AuditDocument(Strict):
     evidence_mapped_to: Annotated[list[ClauseMapping], Field(min_length=1)]
 
 
+class TestCounts(Strict):
+    """How many tests of a requirement had each outcome."""
+
+    __test__ = False
+
+    passed: Annotated[int, Field(ge=0)]
+    failed: Annotated[int, Field(ge=0)]
+    skipped: Annotated[int, Field(ge=0)]
+
+
 class RequirementState(Strict):
-    """What became of a requirement, by the worst of its checks."""
+    """What became of a requirement, by the worst of its checks, and what its tests said of the code that judged."""
 
     requirement: RequirementId
     statement: Wording
     sha256: Digest
     outcome: Outcome
+    tests: TestCounts | None
 
 
 class TraceMatrix(AuditDocument):
-    """Requirement → check → evidence → outcome; `uncovered` and `stray` are the gaps in both directions."""
+    """Requirement → check → evidence → outcome; `uncovered` and `stray` are the gaps in both directions.
 
+    `tests` is the file that the counts of tests come from; None where the code that judged was not tested.
+    """
+
+    tests: InputRecord | None
     requirements: list[RequirementState]
     rows: list[TraceRow]
     uncovered: list[RequirementId]

@@ -24,6 +24,7 @@ from validation.releasing.events import Event
 from validation.releasing.measures import Measures, MetricPoint, SlicePoint
 from validation.releasing.receipt import Receipt
 from validation.releasing.release_file import Release
+from validation.tested import TestedRequirements
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,6 +63,7 @@ MODELS: Mapping[str, type[BaseModel]] = {
     "release": Release,
     "releases-line": Event,
     "store-card": StoreCard,
+    "tests": TestedRequirements,
     "trace-matrix": TraceMatrix,
     "training-args": TrainingArguments,
 }

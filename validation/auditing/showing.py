@@ -20,7 +20,7 @@ from validation.typography import format_count, format_points
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from validation.auditing.documents import AuditDocument
+    from validation.auditing.documents import AuditDocument, TestCounts
     from validation.outcomes import Interval, Outcome
     from validation.typography import Language
 
@@ -28,6 +28,7 @@ REQUIREMENT = Wording(fr="exigence", en="requirement")
 STATEMENT = Wording(fr="énoncé", en="statement")
 OUTCOME = Wording(fr="résultat", en="outcome")
 CHECK = Wording(fr="contrôle", en="check")
+TESTS = Wording(fr="tests réussis / en échec / omis", en="tests passed / failed / skipped")
 SUBJECT = Wording(fr="objet", en="subject")
 OBSERVED = Wording(fr="observé", en="observed")
 LIMIT = Wording(fr="limite", en="limit")
@@ -80,10 +81,14 @@ def _list_sheets(document: AuditDocument, language: Language) -> Iterator[Sheet]
 
 def _show_trace(document: TraceMatrix, language: Language) -> Iterator[Sheet]:
     states: list[Row] = [
-        [each.requirement, each.statement, mark(each.outcome), each.sha256] for each in document.requirements
+        [each.requirement, each.statement, mark(each.outcome), _show_tests(each.tests), each.sha256]
+        for each in document.requirements
     ]
     title = Wording(fr="Exigences", en="Requirements")
-    yield Sheet(title, (REQUIREMENT, STATEMENT, OUTCOME, Wording(fr="SHA-256", en="SHA-256")), states)
+    yield Sheet(title, (REQUIREMENT, STATEMENT, OUTCOME, TESTS, Wording(fr="SHA-256", en="SHA-256")), states)
+    if document.tests:
+        source = Wording(fr="D'où viennent les nombres de tests", en="Where the counts of tests come from")
+        yield Sheet(source, (FILE, RECORDED), [[document.tests.path, document.tests.sha256]])
     rows = [
         [
             row.requirement,
@@ -105,6 +110,10 @@ def _show_trace(document: TraceMatrix, language: Language) -> Iterator[Sheet]:
     yield Sheet(uncovered, (REQUIREMENT,), [[name] for name in document.uncovered])
     stray = Wording(fr="Contrôles sans exigence", en="Checks without a requirement")
     yield Sheet(stray, (CHECK,), [[name] for name in document.stray])
+
+
+def _show_tests(tests: TestCounts | None) -> Html:
+    return Html(f"{tests.passed} / {tests.failed} / {tests.skipped}") if tests else NOTHING
 
 
 def _show_interval(interval: Interval | None, language: Language) -> Html:

@@ -23,6 +23,7 @@ from tests.releases import (
     write_release,
 )
 from tests.stores import edit_manifest
+from validation.answers import write_answers
 from validation.certificate import CERTIFICATE
 from validation.gate import judge
 from validation.inputs import read_input
@@ -189,7 +190,9 @@ def decide(project: Project, **changes: Any) -> Record:
     request = replace(request, inputs=tuple(inputs))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("validation.record.PROJECT_ROOT", project.root)
-        record = build_record(judge(request, rulebook, rulebook.policy.release, lambda _: None), request, rulebook)
+        judgement = judge(request, rulebook, rulebook.policy.release, lambda _: None)
+        answers = write_answers(judgement.findings, project.root / "reports")
+        record = build_record(judgement, request, rulebook, answers)
     record = record.model_copy(update=changes)
     write_record(record, project.root / "reports")
     return record

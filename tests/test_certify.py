@@ -129,11 +129,13 @@ def test_a_certificate_vouches_for_the_gate(whole: tuple[Path, str], rulebook: R
     check = check_certificate("CER501", certificate, find_bound(rulebook, project), rulebook.policy)
     names = ["control", *(each.id for each in list_sabotages("fr", "intl")), "certified-control", "limit-lowered"]
 
-    assert [trial.id for trial in certificate.trials] == [*names, "code-changed", "not-drilled", "drilled-elsewhere"]
+    assert [trial.id for trial in certificate.trials] == [
+        *names, "code-changed", "not-drilled", "drilled-elsewhere", "requirement-uncovered",
+    ]  # fmt: skip
     assert all(trial.holds for trial in certificate.trials)
     assert [null.runs for null in certificate.null_runs] == [RUNS, RUNS]
-    assert (check.outcome, check.observed, check.limit, check.n) == (Outcome.PASS, 40, 40, 2 * RUNS)
-    assert whole[1].startswith(f"{whole[0] / 'certificate.json'}: 40 trials decided rightly; false releases: ")
+    assert (check.outcome, check.observed, check.limit, check.n) == (Outcome.PASS, 42, 42, 2 * RUNS)
+    assert whole[1].startswith(f"{whole[0] / 'certificate.json'}: 42 trials decided rightly; false releases: ")
 
 
 def test_certifying_touches_no_store(whole: tuple[Path, str], project: Path, digests: dict[str, str]) -> None:
@@ -230,7 +232,7 @@ def test_what_does_not_hold_is_done_again(
     bound = good.bound_to | ({"policy": "0" * 64} if said.endswith("policy") else {})
 
     assert said in (find_old_fault(path, bound, changed) or "")
-    assert "40 trials decided rightly" in certify(changed, tmp_path)
+    assert "42 trials decided rightly" in certify(changed, tmp_path)
     assert asked == [bound]
     assert read(tmp_path).bound_to == bound
     assert [each.name for each in tmp_path.iterdir()] == ["certificate.json"]
@@ -255,15 +257,17 @@ def test_a_gate_that_decides_wrongly_is_not_certified(
     certificate = read(tmp_path)
     check = check_certificate("CER501", certificate, find_bound(few, project), few.policy)
     missed = {trial.id: (trial.expected, trial.observed) for trial in certificate.trials if not trial.holds}
-    said = "the gate did not decide rightly on leaked-questions, certified-control, not-drilled, drilled-elsewhere"
+    wrong = ("leaked-questions", "certified-control", "not-drilled", "drilled-elsewhere", "requirement-uncovered")
+    said = f"the gate did not decide rightly on {', '.join(wrong)}"
 
     check_refusal(result, "certificate.json", said, "nothing can be released")
     assert missed == {
         "leaked-questions": (Verdict.NOT_EVALUATED, Verdict.RELEASE),
         "certified-control": (Verdict.RELEASE, Verdict.NOT_EVALUATED),
-        # Refused as they must be, but by a certificate that does not hold and not for want of a drill alone.
+        # Refused as they must be, but by a certificate that does not hold and not for their own reason alone.
         "not-drilled": (Verdict.NOT_EVALUATED, Verdict.NOT_EVALUATED),
         "drilled-elsewhere": (Verdict.NOT_EVALUATED, Verdict.NOT_EVALUATED),
+        "requirement-uncovered": (Verdict.NOT_EVALUATED, Verdict.NOT_EVALUATED),
     }
     assert (check.outcome, check.detail) == (Outcome.ERROR, said)
     assert list_scraps(tmp_path) == []
@@ -278,7 +282,7 @@ def test_a_gate_that_erred_is_tried_again(few: Rulebook, tmp_path: Path, monkeyp
                 certify(few, tmp_path)
     said = certify(few, tmp_path)
 
-    assert "11 trials decided rightly" in said
+    assert "12 trials decided rightly" in said
     assert all(trial.holds for trial in read(tmp_path).trials)
 
 

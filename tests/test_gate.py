@@ -136,14 +136,15 @@ def list_ids(judgement: Judgement) -> set[str]:
 
 def expect_keys(rules: Rules) -> set[tuple[str, str]]:
     """Return every check that the rules require of a primary corpus `fr` and a secondary one `intl`."""
-    keys = {("CER501", "gate"), ("FBK502", "gate"), ("INT107", "gate"), ("RET307", "fr")}
+    whole = ("CER501", "FBK502", "CUS503", "TRC504", "INT107")
+    keys = {("RET307", "fr"), *((check, "gate") for check in whole)}
     vectors = [*rules.vectors, "VEC109"]
     for name, criteria in (("fr", rules.primary), ("intl", rules.secondary)):
         ids = [*rules.corpus, "INT104", *(each.check for each in criteria), "RET308", "RET309", "LAT401", "LAT402"]
         keys |= {(check, name) for check in (*ids, "TRN101")}
         for role in ROLES:
-            whole = {*rules.integrity, *rules.database} - {"INT104"}
-            keys |= {(check, f"{role}/{name}") for check in whole}
+            of_store = {*rules.integrity, *rules.database} - {"INT104"}
+            keys |= {(check, f"{role}/{name}") for check in of_store}
             keys |= {(check, f"{role}/{name}/{part}") for check in vectors for part in ("passages", "questions")}
     return keys
 
@@ -558,7 +559,7 @@ EVIDENCE: dict[str, tuple[Evidence, Verdict, Causes]] = {
     "certificate of another gold set": (
         lambda request: replace(request, corpora=request.corpora[:1], drill=build_receipt(request.corpora[:1])),
         Verdict.NOT_EVALUATED,
-        {("CER501", "gate"): ERROR},
+        {("CER501", "gate"): ERROR, ("TRC504", "gate"): ERROR},
     ),
     "certificate without trials": (
         lambda request: certify_otherwise(request, trials=[]),

@@ -204,7 +204,7 @@ def test_a_null_is_judged_as_the_gate_judges(tmp_path: Path, case: ReleaseCase, 
         judgement = judge_release(
             build_gate_request(requests, rulebook),
             rulebook,
-            rulebook.policy.release.model_copy(update={"certificate": None}),
+            rulebook.policy.release.model_copy(update={"certificate": None, "coverage": None}),
         )
     compared = judgement.findings[0].compared
 

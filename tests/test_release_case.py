@@ -110,7 +110,7 @@ def test_the_control_carries_the_candidate_s_name(built: ReleaseCase) -> None:
 
 def test_the_control_is_released(built: ReleaseCase, rulebook: Rulebook) -> None:
     """The whole gate, but for its certificate and a drill, finds nothing in it."""
-    rules = rulebook.policy.release.model_copy(update={"certificate": None, "drill": None})
+    rules = rulebook.policy.release.model_copy(update={"certificate": None, "drill": None, "coverage": None})
     with remember_expectations():
         judgement = judge_release(built.build_request(), rulebook, rules)
 

@@ -22,6 +22,7 @@ from tests.releases import (
     load_small_rulebook,
     write_release,
 )
+from tests.repositories import make_repository
 from tests.stores import build_request, edit_database, enter_project, get_path, list_options, write_pair, write_policy
 from validation import request
 from validation.inputs import Input, check_unchanged
@@ -224,6 +225,7 @@ def test_a_release_without_latency_is_never_one(
 ) -> None:
     """Where nothing can be measured the gate says so in one line, and decides that nothing moves."""
     root = shutil.copytree(project, tmp_path / "project")
+    make_repository(root).stage("README.md")
     enter_project(monkeypatch, root, load_small_params())
     for role, canary in build_canaries(list_requests(root)).items():
         write_json(root / "build" / "canaries" / f"{role}.json", canary.model_dump())

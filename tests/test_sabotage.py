@@ -11,6 +11,7 @@ import pytest
 
 import validation.evidence
 import validation.gate
+import validation.preconditions
 import validation.stores
 from tests.releases import (
     DAY,
@@ -37,7 +38,14 @@ if TYPE_CHECKING:
     Blind = Callable[[ReleaseCase, pytest.MonkeyPatch, Path], ReleaseCase]
 
 SABOTAGES = {sabotage.id: sabotage for sabotage in list_sabotages("fr", "intl")}
-CERTIFIED = ("certified-control", "limit-lowered", "code-changed", "not-drilled", "drilled-elsewhere")
+CERTIFIED = (
+    "certified-control",
+    "limit-lowered",
+    "code-changed",
+    "not-drilled",
+    "drilled-elsewhere",
+    "requirement-uncovered",
+)
 CONTROL = Sabotage("control", "nothing is spoilt", Verdict.RELEASE, (), lambda case: case)
 KEEP, RELEASE, HALT, REFUSED = Verdict.KEEP, Verdict.RELEASE, Verdict.HALT, Verdict.NOT_EVALUATED
 
@@ -215,7 +223,7 @@ def trust_all_bytes(case: ReleaseCase, patch: pytest.MonkeyPatch, _folder: Path)
             yield stream
 
     patch.setattr(validation.evidence, "open_verified", open_unverified)
-    return look_away(validation.gate, "check_unchanged")(case, patch, _folder)
+    return look_away(validation.preconditions, "check_unchanged")(case, patch, _folder)
 
 
 BLIND: dict[str, tuple[Blind, Verdict]] = {
@@ -233,7 +241,8 @@ BLIND: dict[str, tuple[Blind, Verdict]] = {
     "other-space": (LIKE_ITSELF, RELEASE),
     "prompt-dropped": (LIKE_ITSELF, RELEASE),
     "view-added": (look_away(validation.evidence, "find_structure_fault"), RELEASE),
-    "input-changed": (look_away(validation.gate, "check_unchanged"), RELEASE),
+    "input-changed": (look_away(validation.preconditions, "check_unchanged"), RELEASE),
+    "file-misplaced": (look_away(validation.preconditions, "check_places"), RELEASE),
     "bit-flipped": (trust_all_bytes, KEEP),
     "other-chunks": (look_away(validation.evidence, "check_binding"), RELEASE),
     "other-questions": (look_away(validation.evidence, "check_binding"), RELEASE),
@@ -298,14 +307,15 @@ def test_every_trial_tolerates_the_sample(case: ReleaseCase) -> None:
         ("code-changed", "check_certificate"),
         ("not-drilled", "check_drill"),
         ("drilled-elsewhere", "check_drill"),
+        ("requirement-uncovered", "check_coverage"),
     ],
 )
 def test_a_gate_without_an_eye_for_its_evidence_fails_the_trial(
     certified: ReleaseCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, check: str
 ) -> None:
-    """A gate that takes any certificate, or any drill or none, releases all the same, which the trial shows."""
+    """A gate that takes any certificate, drill or coverage, or none, releases all the same, which the trial shows."""
     sabotages = {sabotage.id: sabotage for sabotage in list_certified(certified)}
-    blinded = look_away(validation.gate, check)(certified, monkeypatch, tmp_path)
+    blinded = look_away(validation.preconditions, check)(certified, monkeypatch, tmp_path)
     trial = run_trial(sabotages[name], blinded, certified=True)
 
     assert (trial.observed, trial.holds) == (Verdict.RELEASE, False)

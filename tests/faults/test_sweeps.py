@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pipeline.documents import load_yaml, read_text
-from pipeline.files import write_json
+from pipeline.files import compute_sha256, write_json
 from tests.faults.commands import NAMES, Command, clear, prepare, run_killed
 from tests.faults.failing import CODES, fail, list_content
 from tests.fuzz.spoil import check_end, run_quietly
@@ -108,7 +108,8 @@ def fail_gate(pair: CorpusRequest, operation: str) -> None:
     """Let every call of an operation in the gate fail in turn."""
     folder = pair.chunks.parents[1]
     write_policy(folder)
-    decision = folder / "reports" / "decision.json"
+    decision, answers = (folder / "reports" / name for name in ("decision.json", "answers.jsonl"))
+    made = {f"reports/{path.name}": b"" for path in (decision, answers)}
     assert run_gate(pair) == RELEASE
     good = list_content(folder)
     for number in (*range(1, NEAR), *range(NEAR, MOST_CALLS, EVERY)):
@@ -122,8 +123,10 @@ def fail_gate(pair: CorpusRequest, operation: str) -> None:
             assert (code, found) == (RELEASE, good)
         else:
             assert code in {KEEP, NOT_DONE}, f"{operation} {number}: {code}"
-            assert json.loads(decision.read_text(encoding="utf-8"))["exit_code"] == code
-            assert {**found, "reports/decision.json": b""} == {**good, "reports/decision.json": b""}
+            told = json.loads(decision.read_text(encoding="utf-8"))
+            assert told["exit_code"] == code
+            assert told["answers"] is None or compute_sha256(answers) == told["answers"]["sha256"]
+            assert found | made == good | made
     assert code == RELEASE
     assert list_content(folder) == good
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _MD5 = re.compile(r"md5: ([0-9a-f]{32})(\.dir)?")
 SERVED, LOG, SCRATCH = "corpus/processed", "models/releases.jsonl", "build/scratch"
 # Beside the files of a release: what is there before the first one.
+# What was measured is text, which Git keeps.
+MEASURES = (f"{SERVED}/metrics.json", f"{SERVED}/plots/")
 _TEXT = re.compile(r"chunks_mode_b_\w+\.json|\.gitignore")
 
 
@@ -152,7 +154,10 @@ def check_remote(project: Project) -> None:
         files = {file["path"]: file["sha256"] for file in document["files"]}
 
         assert document["tag"] == tag
-        assert _list_objects(project, tag, [pointer["path"] for pointer in document["pointers"]]) == files
+        measured = {path: digest for path, digest in files.items() if path.startswith(MEASURES)}
+        assert {path: _hash_committed(project, tag, path) for path in measured} == measured
+        pointers = [pointer["path"] for pointer in document["pointers"]]
+        assert _list_objects(project, tag, pointers) | measured == files
     released = {event["tag"] for event in log if event["event"] == "released"}
 
     assert released == set(list_tags(project.remote))
@@ -180,6 +185,12 @@ def check_leftovers(project: Project) -> None:
 
     assert [path for path in leftovers if path.name not in own] == []
     assert project.git("worktree", "list", "--porcelain").count("worktree ") == 1
+
+
+def _hash_committed(project: Project, tag: str, path: str) -> str:
+    """Return SHA-256 of a text file as it is in a commit of the remote."""
+    content = run(project.remote, "git", "show", f"{tag}:{path}").stdout
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _list_objects(project: Project, tag: str, pointers: list[str]) -> dict[str, str]:

@@ -65,12 +65,14 @@ def test_every_kind_of_input_is_bound(bound: Project) -> None:
     require_bound(record, bound.root, bound.git("rev-parse", "HEAD"))
 
 
-@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("name", [*INPUTS, "answers"])
 @pytest.mark.parametrize("change", ["appended", "removed"])
 def test_changed_input_is_named(bound: Project, name: str, change: str) -> None:
     """One file with other bytes than were judged, or without any, is enough to do nothing."""
     record = read(bound)
-    path = bound.root / record.inputs[name].path
+    assert record.answers is not None
+    named = (record.inputs | {"answers": record.answers})[name].path
+    path = bound.root / named
     before = path.read_bytes()
     try:
         path.unlink() if change == "removed" else path.write_bytes(before + b"\n")
@@ -78,9 +80,7 @@ def test_changed_input_is_named(bound: Project, name: str, change: str) -> None:
             require_bound(record, bound.root, record.code.revision or "")
     finally:
         path.write_bytes(before)
-    assert str(caught.value) == (
-        f"{record.inputs[name].path}: has other bytes than were judged: {name}; run `nox -s gate` again"
-    )
+    assert str(caught.value) == f"{named}: has other bytes than were judged: {name}; run `nox -s gate` again"
 
 
 def test_changed_inputs_are_counted(fresh: Project) -> None:

@@ -115,7 +115,8 @@ def test_return_is_one_commit(back_template: tuple[Project, Return], released_te
     pointers = [f"{SERVED}/{name}.dvc" for name in read_stores(project, "base")]
 
     assert project.git("rev-parse", "HEAD~1") == before.git("rev-parse", "HEAD")
-    assert changed == sorted(f"M\t{path}" for path in [RELEASE, LOG, *pointers])
+    measures = [f"{SERVED}/{name}.json" for name in ("metrics", "plots/retrieval", "plots/slices")]
+    assert changed == sorted(f"M\t{path}" for path in [RELEASE, LOG, *pointers, *measures])
     assert project.git("show", "--no-patch", "--format=%an <%ae> %s") == (
         f"{IDENTITY['user.name']} <{IDENTITY['user.email']}> serve {BASE_TAG} again"
     )

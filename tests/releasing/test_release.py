@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from pipeline.files import compute_sha256
 from tests.projects import BASE_TAG, CANDIDATE_TAG, IDENTITY, Project, read_served, run_dvc
 from tests.releasing.snapshots import act, edit_decision, list_refs, look_at, rebind, refuse
+from validation.answers import ANSWERS
 from validation.outcomes import Verdict
 from validation.record import DECISION
 from validation.releasing.errors import HaltError, ReleaseError
@@ -20,7 +22,6 @@ from validation.releasing.switching import GRAPH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 pytestmark = pytest.mark.requirement("REQ-TAG-01")
 
@@ -180,13 +181,14 @@ def test_release_is_logged_in_order(released_template: Project, fresh_template: 
 
 
 def test_evidence_is_kept_by_its_digest(released_template: Project, fresh_template: Project) -> None:
-    """Decision, certificate and drill lie in Git under the digest of their bytes, and nothing else beside them."""
+    """Decision, answers, certificate and drill lie in Git under the digest of their bytes, and nothing else there."""
     reports = fresh_template.root / "reports"
-    wanted = {compute_sha256(reports / name) for name in (DECISION, "certificate.json", "rollback-drill.json")}
+    names = (DECISION, ANSWERS, "certificate.json", "rollback-drill.json")
+    wanted = {f"{compute_sha256(reports / name)}{Path(name).suffix}" for name in names}
     kept = sorted((released_template.root / "models" / "evidence").iterdir())
 
-    assert {path.stem for path in kept} == wanted
-    assert all(path.name == f"{compute_sha256(path)}.json" for path in kept)
+    assert {path.name for path in kept} == wanted
+    assert all(path.stem == compute_sha256(path) for path in kept)
     tracked = released_template.git("ls-files", "models/evidence").splitlines()
     assert sorted(tracked) == [path.relative_to(released_template.root).as_posix() for path in kept]
 

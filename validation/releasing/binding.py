@@ -55,12 +55,13 @@ def require_bound(record: Record, root: Path, head: str) -> None:
     missing = next((name for name in _EVIDENCE[record.decision] if name not in record.inputs), None)
     if missing:
         raise ReleaseError(DECISION, f"inputs: {missing} is missing, so nothing says what it rests on", _AGAIN)
-    inputs = (Input(name, root / each.path, each.sha256) for name, each in record.inputs.items())
+    named = record.inputs | ({"answers": record.answers} if record.answers else {})
+    inputs = (Input(name, root / each.path, each.sha256) for name, each in named.items())
     changed = [each.name for each in inputs if has_changed(each)]
     if changed:
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
         message = f"has other bytes than were judged: {changed[0]}{more}"
-        raise ReleaseError(record.inputs[changed[0]].path, message, _AGAIN)
+        raise ReleaseError(named[changed[0]].path, message, _AGAIN)
     here, judged = find_run(), record.run
     if here is not None and (judged is None or judged.id != here.id or int(judged.attempt) > int(here.attempt)):
         found = f"run {judged.id}, attempt {judged.attempt}" if judged else "no run of a workflow"

@@ -59,7 +59,7 @@ def commit_draft(tree: Path, draft: Draft, actor: str, judged: str) -> str:
     elif draft.source:
         take_back(scratch, draft.source)
     for document in draft.evidence:
-        target = EVIDENCE / f"{compute_sha256(document)}.json"
+        target = EVIDENCE / f"{compute_sha256(document)}{document.suffix}"
         (tree / EVIDENCE).mkdir(parents=True, exist_ok=True)
         shutil.copyfile(document, tree / target)
         paths.append(target)

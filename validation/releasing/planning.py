@@ -58,6 +58,7 @@ def plan_release(
     if released and record.decision is Verdict.RELEASE:
         return Plan((f"{candidate.tag} was released before, with these very bytes", *tell_served(repository)))
     found = [record.inputs[name] for name in ("certificate", "drill") if name in record.inputs]
+    found += [record.answers] if record.answers else []
     documents = [decision, *(repository.root / each.path for each in found)]
     blank = Draft("", (), None, None, tuple(documents), judged, record.inputs["policy"].sha256)
     gated = [NewEvent(event="gated", tag=candidate.tag, evidence_sha256=digest, verdict=record.decision)]

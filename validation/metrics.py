@@ -153,10 +153,11 @@ def rank_listed(rankings: Sequence[Ranking], relevant: Sequence[Sequence[int]]) 
     """
     wanted, counts = _pad_relevant(relevant, len(rankings))
     listed, _ = _pad_rows(rankings, "a ranking")
-    is_wanted = _mask_rows(counts, wanted.shape[1])
+    # The padding of one side never meets that of the other.
+    sought = np.where(_mask_rows(counts, wanted.shape[1]), wanted, -2)
     ranks = np.full(wanted.shape, NOT_FOUND)
     for place in range(wanted.shape[1]):
-        rows, found = np.nonzero((listed == wanted[:, place, np.newaxis]) & is_wanted[:, place, np.newaxis])
+        rows, found = np.divmod(np.flatnonzero(listed == sought[:, place, np.newaxis]), listed.shape[1])
         ranks[rows, place] = found + 1
     return Ranks(np.sort(ranks, axis=1), counts)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ def measure_by_pytrec_eval(folder: Path) -> Measure:
         scores = [1.0 / rank for rank in range(1, len(rankings[0]) + 1)]
         run = {f"q{n}": dict(zip(map(names.__getitem__, row), scores, strict=True)) for n, row in enumerate(rankings)}
         deep = pytrec_eval.RelevanceEvaluator(qrels, {"recall.1,5,10,100", "ndcg_cut.10"}).evaluate(run)
-        top = {name: dict(list(row.items())[:10]) for name, row in run.items()}
+        top = {name: dict(islice(row.items(), 10)) for name, row in run.items()}
         cut = pytrec_eval.RelevanceEvaluator(qrels, {"recip_rank"}).evaluate(top)
         found = {name: np.array([deep[key][oracle] for key in qrels]) for name, oracle in ORACLES.items()}
         return found | {"mrr@10": np.array([cut[key]["recip_rank"] for key in qrels])}

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from pipeline.database import load_matrix, open_database
 from pipeline.retrieval import Ranking, rank_cosine
+from validation.metrics import rank_passages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,11 +90,8 @@ def rank_by_numpy(folder: Path) -> Search:
     return search
 
 
-def multiply(folder: Path) -> Callable[[], None]:
-    """Compute numpy's whole product and nothing else: what no search on numpy goes below."""
-    questions, passages, _ = load_workload(folder)
-
-    def run() -> None:
-        questions @ passages.T
-
-    return run
+def rank_relevant_too(folder: Path) -> Search:
+    """Rank two relevant passages of each question from the same scores as the nearest ones."""
+    questions, passages, depth = load_workload(folder)
+    relevant = [[place, len(passages) - 1 - place] for place in range(len(questions))]
+    return lambda: rank_passages(questions, passages, relevant, depth)[1]

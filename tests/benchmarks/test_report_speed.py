@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tests.reporting.samples import make_keep, write_record, write_stores
-from validation.reporting.report import write_report
+import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FLIPS = 600
-ROWS = 1857
+    from tests.benchmarks.race import Race
 
 
-def test_writing_the_report(benchmark: Any, tmp_path: Path) -> None:
-    """All of it: reading, hashing, both maps, every plot and the page, of which the size is given."""
-    record = make_keep(FLIPS).model_copy(update={"inputs": write_stores(tmp_path, ROWS)})
-    decision = write_record(record, tmp_path / "decision.json")
+def assert_same_size(ours: int, theirs: int) -> None:
+    """There is no peer."""
+    assert ours == theirs
 
-    page = benchmark.pedantic(write_report, (decision, tmp_path, tmp_path / "report.html", "fr"), rounds=3)
 
-    benchmark.extra_info["bytes"] = page.stat().st_size
+@pytest.mark.benchmark(group="report.html of 600 questions")
+def test_writing_the_report(race: Race, tmp_path: Path) -> None:
+    """All of it: reading, hashing, both maps, every plot and the page."""
+    race({"ours": "tests.benchmarks.report_methods:write_page"}, tmp_path, rounds=3, agree=assert_same_size)

@@ -86,7 +86,7 @@ class Race:
         folder: Path,
         *,
         rounds: int,
-        agree: Callable[[Any, Any], None],
+        agree: Callable[[Any, Any], None] | None = None,
         limits: Mapping[str, float] | None = None,
         calls: int = 1,
         threads: int = 1,
@@ -98,7 +98,7 @@ class Race:
             folder: with the workload, given to each method.
             rounds: how often each is measured, after one call that is not.
             agree: called with our answer and that of each peer; raises `AssertionError` where they differ. The first
-                line of its docstring says in the report what was compared.
+                line of its docstring says in the report what was compared. Needed as soon as there is a peer.
             limits: how many times as long as a peer ours may take, by peer: 0.1 is ten times as quick.
             calls: calls in a row that make up one round.
             threads: of each process.
@@ -142,14 +142,18 @@ class Race:
             },
         )
 
-    def _compare(self, agree: Callable[[Any, Any], None], answers: dict[str, Any]) -> None:
+    def _compare(self, agree: Callable[[Any, Any], None] | None, answers: dict[str, Any]) -> None:
         """Hold every peer's answer against ours; until all are compared, the report says that they differ."""
-        what = (agree.__doc__ or "").partition("\n")[0]
         ours, *peers = answers.values()
+        if not peers:
+            self.benchmark.extra_info["answers"] = "No peer."
+            return
+        assert agree is not None, "say when a peer's answer is ours"
+        what = (agree.__doc__ or "").partition("\n")[0]
         self.benchmark.extra_info["answers"] = f"DIFFER: {what}"
         for answer in peers:
             agree(ours, answer)
-        self.benchmark.extra_info["answers"] = what if peers else "no peer"
+        self.benchmark.extra_info["answers"] = what
 
 
 @contextlib.contextmanager

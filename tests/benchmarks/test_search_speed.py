@@ -114,7 +114,7 @@ def test_ranks_of_a_million(race: Race, large: Path) -> None:
     """What the gate needs of each store, from one pass over the file, for information; the memory is bounded."""
     save_workload(large, draw_unit_vectors(QUESTIONS, 2), 100)
 
-    lanes = race(RANKED, large, rounds=1, agree=assert_same_passages)
+    lanes = race(RANKED, large, rounds=1)
 
     assert lanes["ours"].anonymous_mb <= MOST_MB
 

@@ -279,7 +279,7 @@ def test_blocks_change_no_resample(monkeypatch: pytest.MonkeyPatch, block: int) 
     """Drawing in blocks of any size gives the resamples that are drawn at once, all of them."""
     clusters, columns = np.arange(100) // 2, [draw_gains(100, 1), draw_hits(100, 2)]
     whole = Bootstrap(clusters, FEW).compute_means(columns)
-    monkeypatch.setattr(statistics, "BLOCK_VALUES", block)
+    monkeypatch.setattr(statistics, "COUNTED_VALUES", block)
     parts = Bootstrap(clusters, FEW).compute_means(columns)
 
     assert whole.shape == (1000, 2)

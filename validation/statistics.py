@@ -26,6 +26,7 @@ Clusters = npt.NDArray[np.int64]
 
 MANTISSA_BITS = 52
 BLOCK_VALUES = 4_000_000
+COUNTED_VALUES = 1 << 17  # what is counted at a time stays in the cache
 
 
 def find_clusters(relevant: Sequence[Sequence[int]]) -> Clusters:
@@ -57,7 +58,7 @@ class Bootstrap:
         self._sizes = np.bincount(clusters)
         self._settings = settings
         self._grain = 2.0 ** (math.ceil(math.log2(len(clusters))) + 3 - MANTISSA_BITS)
-        self._counts = np.concatenate(list(self._draw()))
+        self._counts = self._draw()
         self._drawn = self._counts @ self._sizes
 
     def compute_means(self, differences: Sequence[Values]) -> Values:
@@ -95,7 +96,7 @@ class Bootstrap:
         sums = sums[sums.any(axis=1)]
         tables, total = _tabulate_bytes(sums), sums.sum(axis=0)
         draw, reached = np.random.default_rng([self._settings.seed, 1]), np.zeros(len(total))
-        for rows in _split(self._settings.flips, max(len(sums), 1)):
+        for rows in _split(self._settings.flips, max(len(sums), 1), BLOCK_VALUES):
             drawn = np.frombuffer(draw.bytes(rows * len(tables)), np.uint8).reshape(rows, len(tables))
             kept = np.zeros((rows, len(total)))
             for table, column in zip(tables, drawn.T, strict=True):
@@ -108,12 +109,15 @@ class Bootstrap:
         grains = (np.rint(values / self._grain) for values in differences)
         return np.column_stack([np.bincount(self._clusters, weights) * self._grain for weights in grains])
 
-    def _draw(self) -> Iterator[Values]:
-        draw = np.random.default_rng(self._settings.seed)
-        total = len(self._sizes)
-        for rows in _split(self._settings.resamples, total):
+    def _draw(self) -> Values:
+        """Return how often each resample holds each cluster, float64 `(resamples, clusters)`."""
+        draw, total = np.random.default_rng(self._settings.seed), len(self._sizes)
+        counts, first = np.empty((self._settings.resamples, total)), 0
+        for rows in _split(len(counts), total, COUNTED_VALUES):
             drawn = draw.integers(0, total, (rows, total)) + total * np.arange(rows)[:, None]
-            yield np.bincount(drawn.ravel(), minlength=rows * total).reshape(rows, total).astype(np.float64)
+            counts[first : first + rows] = np.bincount(drawn.ravel(), minlength=rows * total).reshape(rows, total)
+            first += rows
+        return counts
 
 
 def compute_mean(values: Values) -> float:
@@ -167,8 +171,8 @@ def _tabulate_bytes(sums: Values) -> Values:
     return bits @ padded.reshape(-1, 8, sums.shape[1])
 
 
-def _split(total: int, width: int) -> Iterator[int]:
-    """Cut `total` rows into blocks of at most `BLOCK_VALUES` values."""
-    block = max(1, BLOCK_VALUES // width)
+def _split(total: int, width: int, values: int) -> Iterator[int]:
+    """Cut `total` rows into blocks of at most so many values."""
+    block = max(1, values // width)
     for start in range(0, total, block):
         yield min(block, total - start)

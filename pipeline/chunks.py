@@ -37,7 +37,10 @@ class Chunk(Strict):
 
     def collect_metadata(self) -> dict[str, Any]:
         """Return every field that has no column of its own in a store's database."""
-        return {key: value for key, value in self.model_dump().items() if key not in STORED_FIELDS}
+        fields = {**vars(self), **(self.model_extra or {})}
+        for name in STORED_FIELDS:
+            del fields[name]
+        return fields
 
 
 class ChunkFile(Strict):

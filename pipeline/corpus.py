@@ -14,7 +14,7 @@ import typer
 
 from pipeline.commandline import run_command
 from pipeline.corpus_card import SLICES, build_card, render_readme
-from pipeline.database import index_fulltext
+from pipeline.database_rows import index_fulltext
 from pipeline.errors import InputError
 from pipeline.files import replace_file
 from pipeline.gold import QRELS_HEADER

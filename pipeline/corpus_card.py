@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, StrictUndefined
 
 from pipeline.chunking import MAX_TABLE_TOKENS, MAX_TEXT_TOKENS
-from pipeline.database import index_fulltext
+from pipeline.database_rows import index_fulltext
 from pipeline.leaks import NEAR_DUPLICATE
 from pipeline.params import PROJECT_ROOT
 from pipeline.retrieval import rank_fulltext

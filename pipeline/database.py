@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import sqlite3
 import struct
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
 
-from pipeline.database_schema import APPLICATION_ID, FULLTEXT, SCHEMA, USER_VERSION
+from pipeline.database_rows import BLOB_BYTES, fill_database
 from pipeline.errors import PipelineError, StoreError
 from pipeline.files import replace_file, require_file
 from pipeline.vectors import DIMENSION, DTYPE, Matrix
@@ -26,10 +24,8 @@ if TYPE_CHECKING:
 
     from pipeline.chunks import Chunk
 
-SCHEMA_VERSION = "2.0"
 LOCK_TIMEOUT_S = 2.0
 HEADER_BYTES = 100
-BLOB_BYTES = DIMENSION * np.dtype(DTYPE).itemsize
 
 _TABLES = {"metadata", "chunks", "chunks_fts"}
 # SQLite's lock bytes lie at this offset, whatever the size of the file: PENDING, RESERVED, and 510 SHARED ones.
@@ -40,8 +36,7 @@ _MAGIC = b"SQLite format 3\x00"
 _REBUILD = "export the database again with `python -m pipeline.export_sdk`"
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRow:
+class StoredRow(NamedTuple):
     """One row of `chunks` as it lies in the database; values keep whatever type SQLite holds.
 
     `number` is SQLite's row id, by which the full-text index names the row: its place, from 1.
@@ -76,47 +71,9 @@ def export_database(path: Path, chunks: list[Chunk], matrix: Matrix, model_id: s
         require_unlocked(path)
     try:
         with replace_file(path) as partial, contextlib.closing(sqlite3.connect(partial)) as connection:
-            _fill_database(connection, chunks, matrix, model_id)
+            fill_database(connection, chunks, matrix, model_id)
     except sqlite3.Error as error:
         raise StoreError(path, f"could not be written: {error}", "free disk space and run again") from error
-
-
-def _fill_database(connection: sqlite3.Connection, chunks: list[Chunk], matrix: Matrix, model_id: str) -> None:
-    identity = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={USER_VERSION};"
-    connection.executescript(f"PRAGMA journal_mode=OFF; PRAGMA page_size=4096; {identity} BEGIN; {SCHEMA}")
-    connection.executemany("INSERT INTO metadata VALUES (?, ?)", _build_metadata(len(chunks), model_id))
-    connection.executemany("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?, ?)", _build_rows(chunks, matrix))
-    index_fulltext(connection, chunks)
-    connection.commit()
-
-
-def index_fulltext(connection: sqlite3.Connection, chunks: list[Chunk]) -> None:
-    """Create the contentless full-text index over section and text; row ids are positions from 1."""
-    connection.execute(FULLTEXT)
-    connection.executemany(
-        "INSERT INTO chunks_fts(rowid, section, text) VALUES (?, ?, ?)",
-        ((row, chunk.section or "", chunk.text) for row, chunk in enumerate(chunks, 1)),
-    )
-
-
-def _build_metadata(total: int, model_id: str) -> list[tuple[str, str]]:
-    return [
-        ("schema_version", SCHEMA_VERSION),
-        ("embedding_dim", str(DIMENSION)),
-        ("total_chunks", str(total)),
-        ("model_id", model_id),
-    ]
-
-
-def _build_rows(chunks: list[Chunk], matrix: Matrix) -> Iterator[tuple[object, ...]]:
-    for chunk, vector in zip(chunks, matrix, strict=True):
-        blob = np.ascontiguousarray(vector, dtype=DTYPE).tobytes()
-        yield (chunk.id, chunk.text, chunk.source, chunk.page, chunk.tokens, serialise_metadata(chunk), blob)
-
-
-def serialise_metadata(chunk: Chunk) -> str:
-    """Return what stands in a row's `metadata` column: the chunk's further fields as JSON with sorted keys."""
-    return json.dumps(chunk.collect_metadata(), ensure_ascii=False, sort_keys=True)
 
 
 @contextlib.contextmanager
@@ -215,10 +172,15 @@ def load_metadata(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(connection.execute("SELECT key, value FROM metadata ORDER BY key"))
 
 
+def iterate_rows(connection: sqlite3.Connection) -> Iterator[StoredRow]:
+    """Yield every row of `chunks` in stored order, without interpretation and without holding another."""
+    statement = "SELECT id, text, source, page, tokens, metadata, embedding, rowid FROM chunks ORDER BY rowid"
+    return map(StoredRow._make, connection.execute(statement))
+
+
 def load_rows(connection: sqlite3.Connection) -> list[StoredRow]:
     """Return every row of `chunks` in stored order, without interpretation."""
-    statement = "SELECT id, text, source, page, tokens, metadata, embedding, rowid FROM chunks ORDER BY rowid"
-    return [StoredRow(*row) for row in connection.execute(statement)]
+    return list(iterate_rows(connection))
 
 
 def load_matrix(connection: sqlite3.Connection) -> Matrix:
@@ -227,8 +189,9 @@ def load_matrix(connection: sqlite3.Connection) -> Matrix:
     Raises:
         StoreError: a blob is not 768 little-endian float32 values.
     """
-    blobs = [blob for (blob,) in connection.execute("SELECT embedding FROM chunks ORDER BY rowid")]
-    for row, blob in enumerate(blobs):
+    content = bytearray()
+    for row, (blob,) in enumerate(connection.execute("SELECT embedding FROM chunks ORDER BY rowid")):
         if not isinstance(blob, bytes) or len(blob) != BLOB_BYTES:
             raise StoreError(f"chunks[{row}].embedding", f"expected {BLOB_BYTES} bytes", _REBUILD)
-    return np.frombuffer(b"".join(blobs), dtype=DTYPE).reshape(len(blobs), DIMENSION).astype(np.float32, copy=False)
+        content += blob
+    return np.frombuffer(content, dtype=DTYPE).reshape(-1, DIMENSION).astype(np.float32, copy=False)

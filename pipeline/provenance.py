@@ -10,6 +10,7 @@ from pipeline.errors import InputError
 from pipeline.files import compute_sha256, write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 Role = Literal["passages", "questions"]
@@ -32,8 +33,16 @@ def write_provenance(vectors: Path, text: Path, role: Role, model: ModelIdentity
     write_json(_locate(vectors), record.model_dump())
 
 
-def load_provenance(vectors: Path, text: Path, role: Role) -> Provenance | None:
+def load_provenance(
+    vectors: Path, text: Path, role: Role, digest: Callable[[Path], str] = compute_sha256
+) -> Provenance | None:
     """Return the provenance beside a matrix, or None where there is none (vectors made elsewhere).
+
+    Args:
+        vectors: the matrix, `.npy`.
+        text: what it was made from.
+        role: what its rows are.
+        digest: returns the SHA-256 of these two files; one who knows them already need not read gigabytes again.
 
     Raises:
         InputError: the provenance is of other bytes, of another text, or of the other role.
@@ -42,7 +51,7 @@ def load_provenance(vectors: Path, text: Path, role: Role) -> Provenance | None:
     if not path.exists():
         return None
     record = load_json(path, Provenance)
-    expected = {"role": role, "vectors_sha256": compute_sha256(vectors), "text_sha256": compute_sha256(text)}
+    expected = {"role": role, "vectors_sha256": digest(vectors), "text_sha256": digest(text)}
     for field, value in expected.items():
         found = getattr(record, field)
         if found != value:

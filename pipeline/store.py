@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -18,6 +19,9 @@ from pipeline.files import compute_sha256, replace_folder, write_json
 from pipeline.gold import load_questions
 from pipeline.provenance import Provenance, load_provenance, require_same_label
 from pipeline.vectors import load_vectors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MANIFEST = "manifest.json"
 SCHEMA_VERSION = 1
@@ -75,11 +79,12 @@ def build_store(inputs: StoreInputs, model_id: str | None, folder: Path) -> Mani
         StoreError: `folder` exists and is no store.
     """
     require_replaceable(folder)
+    digest = functools.cache(compute_sha256)  # gigabytes are hashed once
     corpus = load_chunks(inputs.chunks)
     questions = load_questions(inputs.questions)
     matrix = load_vectors(inputs.embeddings, rows=corpus.total)
     load_vectors(inputs.question_embeddings, rows=len(questions))
-    model = _load_model(inputs, model_id)
+    model = _load_model(inputs, model_id, digest)
     label = model_id or (model.model_id if model else "")
     if not label.strip():
         raise InputError(inputs.embeddings, "nothing says which model made these vectors", "give --model-id")
@@ -88,15 +93,22 @@ def build_store(inputs: StoreInputs, model_id: str | None, folder: Path) -> Mani
         shutil.copyfile(inputs.embeddings, partial / names["embeddings"])
         shutil.copyfile(inputs.question_embeddings, partial / names["questions"])
         export_database(partial / names["database"], corpus.chunks, matrix, label)
+        # A copy has the digest of what was checked: had it other bytes, no one would take the store.
+        sources = {"embeddings": inputs.embeddings, "questions": inputs.question_embeddings}
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             corpus=corpus.corpus,
             total=corpus.total,
-            chunks_sha256=compute_sha256(inputs.chunks),
-            questions_sha256=compute_sha256(inputs.questions),
+            chunks_sha256=digest(inputs.chunks),
+            questions_sha256=digest(inputs.questions),
             model_id=label,
             model=model,
-            files=StoreFiles(**{role: _describe_file(partial / name) for role, name in names.items()}),
+            files=StoreFiles(
+                **{
+                    role: _describe_file(partial / name, digest(sources.get(role, partial / name)))
+                    for role, name in names.items()
+                }
+            ),
         )
         write_json(partial / MANIFEST, manifest.model_dump())
     return manifest
@@ -134,9 +146,9 @@ def load_manifest(folder: Path) -> Manifest:
     return load_json(folder / MANIFEST, Manifest)
 
 
-def _load_model(inputs: StoreInputs, model_id: str | None) -> ModelIdentity | None:
-    passages = load_provenance(inputs.embeddings, inputs.chunks, "passages")
-    questions = load_provenance(inputs.question_embeddings, inputs.questions, "questions")
+def _load_model(inputs: StoreInputs, model_id: str | None, digest: Callable[[Path], str]) -> ModelIdentity | None:
+    passages = load_provenance(inputs.embeddings, inputs.chunks, "passages", digest)
+    questions = load_provenance(inputs.question_embeddings, inputs.questions, "questions", digest)
     if model_id is not None:
         require_same_label(inputs.embeddings, passages, model_id)
         require_same_label(inputs.question_embeddings, questions, model_id)
@@ -150,5 +162,5 @@ def _require_same_model(inputs: StoreInputs, passages: Provenance | None, questi
         raise InputError(inputs.question_embeddings, message, "embed passages and questions with one model")
 
 
-def _describe_file(path: Path) -> FileRecord:
-    return FileRecord(name=path.name, size=path.stat().st_size, sha256=compute_sha256(path))
+def _describe_file(path: Path, sha256: str) -> FileRecord:
+    return FileRecord(name=path.name, size=path.stat().st_size, sha256=sha256)

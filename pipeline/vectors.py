@@ -17,6 +17,7 @@ from pipeline.errors import InputError
 from pipeline.files import replace_file, require_file
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
     from typing import BinaryIO
 
@@ -28,6 +29,7 @@ NORM_TOLERANCE = 1e-3
 MAX_HEADER_BYTES = 10_000
 MATRIX_RANK = 2
 READ_WHOLE_BYTES = 1 << 28
+BLOCK_ROWS = 4096
 # More axes than this NumPy refuses to give an array.
 MAX_RANK = 64 if np.lib.NumpyVersion(np.__version__) >= "2.0.0" else 32
 
@@ -142,32 +144,55 @@ def find_header_fault(header: VectorHeader, rows: int | None) -> str | None:
 
 
 def find_value_fault(matrix: Matrix) -> str | None:
-    """Return the first row that is not finite or not of unit length within 1e-3, or None."""
-    with np.errstate(invalid="ignore", over="ignore"):  # a signalling NaN would raise a warning, not a finding
-        norms = np.linalg.norm(matrix.astype(np.float64), axis=1)
-    wrong = np.flatnonzero(~(np.abs(norms - 1.0) <= NORM_TOLERANCE))
+    """Return the first row that is not finite or not of unit length within 1e-3, or None; memory stays flat."""
+    wrong = np.concatenate([np.empty(0, np.intp), *_find_wrong_rows(matrix)])
     if not wrong.size:
         return None
     row = int(wrong[0])
     if not np.isfinite(matrix[row]).all():
         return f"row {row} holds NaN or infinity ({wrong.size} rows are not unit vectors)"
-    return f"row {row} has length {norms[row]:.4f}, expected 1 ± {NORM_TOLERANCE} ({wrong.size} such rows)"
+    length = _compute_lengths(matrix[row : row + 1])[0]
+    return f"row {row} has length {length:.4f}, expected 1 ± {NORM_TOLERANCE} ({wrong.size} such rows)"
+
+
+def _find_wrong_rows(matrix: Matrix) -> Iterator[npt.NDArray[np.intp]]:
+    """Yield the rows that are no unit vectors, block by block.
+
+    A square that is within 1e-3 of 1 in single precision belongs to a length that is within half of that, rounding
+    included: only the other rows are measured in double precision, which decides.
+    """
+    for start in range(0, len(matrix), BLOCK_ROWS):
+        block = matrix[start : start + BLOCK_ROWS]
+        with np.errstate(invalid="ignore", over="ignore"):  # a signalling NaN would raise a warning, not a finding
+            squares = np.einsum("ij,ij->i", block, block)
+            doubtful = np.flatnonzero(~(np.abs(squares - 1) <= NORM_TOLERANCE))
+            lengths = _compute_lengths(block[doubtful])
+        yield start + doubtful[~(np.abs(lengths - 1.0) <= NORM_TOLERANCE)]
+
+
+def _compute_lengths(rows: Matrix) -> npt.NDArray[np.float64]:
+    lengths: npt.NDArray[np.float64] = np.linalg.norm(rows.astype(np.float64), axis=1)
+    return lengths
 
 
 def load_vectors(path: Path, rows: int | None = None) -> Matrix:
-    """Load a float32 matrix of shape `(rows, 768)` whose rows are unit vectors.
+    """Load a float32 matrix of shape `(rows, 768)` whose rows are unit vectors, for reading only.
+
+    One above 256 MiB is mapped, as `map_array` does it, and checked in blocks.
 
     Raises:
         InputError: header or values are not what a store's matrix must be; says which and where.
     """
-    header = load_header(path)
-    fault = find_header_fault(header, rows)
-    if fault is None:
-        matrix = np.load(path, allow_pickle=False)
-        fault = find_value_fault(matrix)
+    require_file(path)
+    with path.open("rb") as stream:
+        fault = find_header_fault(read_header(stream, path), rows)
+        if fault is None:
+            stream.seek(0)
+            matrix = map_array(stream, path)[1].astype(np.float32, copy=False)
+            fault = find_value_fault(matrix)
     if fault is not None:
         raise InputError(path, fault, _REBUILD)
-    return np.asarray(matrix, dtype=np.float32)
+    return matrix
 
 
 def save_vectors(path: Path, matrix: Matrix) -> None:

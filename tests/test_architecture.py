@@ -30,7 +30,7 @@ _MATRICES = "reads `.npy`: header against size first, nothing unpickled"
 _DOCUMENTS = "reads JSON and YAML: duplicate keys, numbers that are not finite, size and depth"
 # Whatever opens a file of evidence, and the modules that may: each format has one reader.
 READERS: dict[str, dict[str, str]] = {
-    "numpy.load": {"pipeline.vectors": _MATRICES, "validation.spoiling": _FAULTS},
+    "numpy.load": {"validation.spoiling": _FAULTS},
     "numpy.memmap": {},
     "numpy.fromfile": {},
     "numpy.lib.format.open_memmap": {},

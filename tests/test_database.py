@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pytest
 
-from pipeline.chunks import Chunk, load_chunks
+from pipeline import database_rows
+from pipeline.chunks import STORED_FIELDS, Chunk, load_chunks
 from pipeline.database import (
     StoredRow,
     export_database,
@@ -21,6 +22,8 @@ from pipeline.database import (
     open_for_change,
     require_no_writer,
 )
+from pipeline.database_rows import serialise_metadata
+from pipeline.database_schema import FULLTEXT
 from pipeline.errors import InputError, PipelineError, StoreError
 from tests.bad_input import SIDECARS, hold_writer, list_scraps
 from tests.conftest import ROWS, Sample, build_chunk, draw_unit_vectors
@@ -188,6 +191,78 @@ def test_blobs_are_the_rows_of_the_matrix(database: Path) -> None:
 def test_words_are_found_without_their_accents(database: Path, words: str, found: list[int]) -> None:
     """The index finds words of text and section whatever accents or capitals the question has."""
     assert search(database, words) == [f"règles-{index:03d}" for index in found]
+
+
+WORDS = ["arbitre", "pendule", "Élo", "échec", "nulle", "zéro", "forfait", "appel", "ronde", "règle", "temps", "coup"]
+
+
+def draw_texts(count: int) -> list[Chunk]:
+    """Return passages of up to 200 words, the first of the words being the most frequent."""
+    draw = np.random.default_rng(3)
+    weights = 1 / np.arange(1, len(WORDS) + 1)
+    chunks = []
+    for place in range(count):
+        words = draw.choice(WORDS, draw.integers(1, 200), p=weights / weights.sum())
+        section = str(draw.choice(WORDS)) if place % 3 else None
+        chunks.append(Chunk.model_validate(build_chunk(place) | {"text": " ".join(words), "section": section}))
+    return chunks
+
+
+@pytest.mark.parametrize("buffer", [1 << 14, 1 << 24], ids=["many pieces to merge", "one piece"])
+def test_full_text_is_ranked_as_by_a_plainly_built_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, buffer: int
+) -> None:
+    """Rows and BM25 scores are, to the bit, those of an index that was made by plain inserts, however ours was."""
+    monkeypatch.setitem(database_rows.FULLTEXT_WRITING, "hashsize", buffer)
+    chunks, path = draw_texts(2000), tmp_path / "corpus.db"
+    export_database(path, chunks, draw_unit_vectors(len(chunks), 3), "tiny")
+    match = "SELECT rowid, bm25(chunks_fts) FROM chunks_fts WHERE chunks_fts MATCH ? ORDER BY rank, rowid"
+    with contextlib.closing(sqlite3.connect(":memory:")) as plain:
+        plain.execute(FULLTEXT)
+        for row, chunk in enumerate(chunks, 1):
+            inserted = (row, chunk.section or "", chunk.text)
+            plain.execute("INSERT INTO chunks_fts(rowid, section, text) VALUES (?, ?, ?)", inserted)
+        for words in ("echec OR nulle", "section : elo", "regle AND temps", "coup OR appel OR zero", "absent"):
+            assert read(path, match, words) == plain.execute(match, (words,)).fetchall()
+    assert read(path, "SELECT count(DISTINCT segid) FROM chunks_fts_idx") == [(1,)]
+
+
+def test_the_way_the_index_was_written_is_not_left_in_it(database: Path) -> None:
+    """The index says its version, and nothing of how to write to it."""
+    assert read(database, "SELECT k FROM chunks_fts_config") == [("version",)]
+
+
+@pytest.mark.parametrize(
+    "further",
+    [
+        {},
+        {"title": "Élo"},
+        {"z": [1, {"b": 2.5, "a": None}], "A": True, "_x": "\u2028"},
+        {"model_extra": "", "é": "\n"},
+    ],
+    ids=["none", "accent", "nested", "odd names"],
+)
+def test_metadata_of_a_row_is_every_further_field(further: dict[str, Any]) -> None:
+    """What has no column of its own stands there as JSON with sorted keys, as `json` writes the whole record."""
+    chunk = Chunk.model_validate(build_chunk(3) | further)
+    kept = {key: value for key, value in chunk.model_dump().items() if key not in STORED_FIELDS}
+
+    assert serialise_metadata(chunk) == json.dumps(kept, ensure_ascii=False, sort_keys=True)
+    assert kept.keys() >= further.keys()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_blobs_are_cut_from_blocks(
+    tmp_path: Path, chunks: list[Chunk], monkeypatch: pytest.MonkeyPatch, order: Literal["C", "F"]
+) -> None:
+    """Wherever a block ends, and however the matrix lies in memory, each row gets its own bytes."""
+    monkeypatch.setattr("pipeline.database_rows.BLOCK_ROWS", 7)
+    path = tmp_path / "corpus.db"
+    export_database(path, chunks, np.array(MATRIX, order=order), "tiny")
+
+    assert read(path, "SELECT embedding FROM chunks ORDER BY rowid") == [
+        (row.astype("<f4").tobytes(),) for row in MATRIX
+    ]
 
 
 def test_the_same_export_gives_the_same_bytes(tmp_path: Path, chunks: list[Chunk], database: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from pipeline.files import compute_sha256
 from pipeline.store import MANIFEST, load_manifest
 from tests.conftest import Sample, build_sample_store, write_sample
-from tests.stores import FILES, edit_database, edit_manifest, get_path, load_sample, sign
+from tests.stores import FILES, edit_database, edit_manifest, get_path, load_array, load_sample, sign
 from validation.evidence import StoreEvidence, collect_store, open_files
 from validation.outcomes import Check, Outcome
 
@@ -432,9 +432,14 @@ def test_a_good_store_is_read_as_it_lies(store: Path, small: Sample) -> None:
     before = {path.name: path.read_bytes() for path in store.iterdir()}
     evidence = read(store, small)
 
-    assert (evidence.subject, evidence.metadata["model_id"], len(evidence.rows)) == ("base/fr", "base-model", ROWS)
+    assert (evidence.subject, evidence.metadata["model_id"], len(evidence.rows.id_equal)) == (
+        "base/fr",
+        "base-model",
+        ROWS,
+    )
     assert evidence.passages.header.shape == (ROWS, 768)
-    assert evidence.rows[3].embedding == evidence.passages.values[3].tobytes()
+    assert evidence.passages.values.tobytes() == load_array(store, "embeddings").tobytes()
+    assert all(found.all() for found in (evidence.rows.id_equal, evidence.rows.text_equal, evidence.rows.vector_equal))
     assert evidence.manifest_sha256 == compute_sha256(store / MANIFEST)
     assert {path.name: path.read_bytes() for path in store.iterdir()} == before
 

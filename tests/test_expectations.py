@@ -94,10 +94,10 @@ def run_vectors(store: Path, small: Sample, policy: Policy, role: Part) -> list[
 
 def run_database(store: Path, small: Sample, policy: Policy) -> list[Check]:
     """Run the expectations over a store's database."""
-    evidence, corpus = open_store(store, small)
+    evidence, _ = open_store(store, small)
     parameters = list_parameters(policy.limits, rows=ROWS, model_id="base-model", corpora=["fr"])
     frames = {
-        "database": build_database_frame(evidence, corpus.chunks),
+        "database": build_database_frame(evidence),
         "metadata": build_metadata_frame(evidence),
     }
     runner = ExpectationRunner(SUITES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,11 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.chunks import Chunk, ChunkFile
+from pipeline.database import export_database, open_database
 from pipeline.vectors import VectorHeader
-from tests.conftest import build_sample_store, draw_unit_vectors, write_sample
+from tests.conftest import build_chunk, build_sample_store, draw_unit_vectors, write_sample
 from tests.stores import edit_database, load_sample
 from validation.evidence import VectorEvidence, collect_store
 from validation.frames import build_chunk_frame, build_database_frame, build_metadata_frame, build_vector_frame
+from validation.stored_rows import compare_rows
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -341,11 +345,28 @@ def pair(tmp_path: Path) -> tuple[StoreEvidence, CorpusEvidence]:
 
 def test_rows_of_a_database_are_held_against_their_chunk(pair: tuple[StoreEvidence, CorpusEvidence]) -> None:
     """Id, text fields and vector are compared at each position, and only what differs says so."""
-    frame = build_database_frame(pair[0], pair[1].chunks)
+    frame = build_database_frame(pair[0])
 
     assert frame["id_equal"].tolist() == [True] * ROWS
     assert frame["text_equal"].tolist() == [True] * 3 + [False] + [True] * (ROWS - 4)
     assert frame["vector_equal"].tolist() == [True] * ROWS
+
+
+def test_rows_are_compared_without_being_held(tmp_path: Path) -> None:
+    """A database of 12 MB is compared with less than 1 MB; nothing but truth values stays."""
+    rows = 4000
+    chunks = [Chunk.model_validate(build_chunk(place)) for place in range(rows)]
+    matrix = draw_unit_vectors(rows, 1)
+    export_database(tmp_path / "corpus.db", chunks, matrix, "any")
+    whole = ChunkFile(corpus="fr", total=rows, chunks=chunks)
+    tracemalloc.start()
+    with open_database(tmp_path / "corpus.db") as connection:
+        found = compare_rows(connection, whole, matrix)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert [int(truths.sum()) for truths in (found.id_equal, found.text_equal, found.vector_equal)] == [rows] * 3
+    assert peak < 1_000_000
 
 
 def test_metadata_that_is_missing_is_a_null(pair: tuple[StoreEvidence, CorpusEvidence]) -> None:

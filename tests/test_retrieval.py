@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.chunks import Chunk
-from pipeline.database import index_fulltext
+from pipeline.database_rows import index_fulltext
 from pipeline.retrieval import build_match, fuse_rankings, rank_cosine, rank_fulltext
 from pipeline.vectors import DIMENSION, Matrix
 from tests.conftest import draw_unit_vectors

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from pipeline.database import load_rows, open_database
 from pipeline.store import MANIFEST, load_manifest
 from tests.conftest import Sample, build_sample_store, draw_unit_vectors, write_sample
 from tests.stores import FILES, find_altered_file, load_sample
@@ -130,7 +131,8 @@ def read_rows(store: Path, small: Sample) -> list[tuple[object, ...]]:
 
     assert evidence is not None
 
-    return [(row.id, row.text, row.source, row.page, row.tokens, row.metadata) for row in evidence.rows]
+    with open_database(store / evidence.manifest.files.database.name) as connection:
+        return [(row.id, row.text, row.source, row.page, row.tokens, row.metadata) for row in load_rows(connection)]
 
 
 def test_blobs_take_the_rows_in_their_order(store: Path) -> None:

@@ -101,6 +101,21 @@ def test_blobs_are_the_rows_of_the_matrix(inputs: StoreInputs, folder: Path) -> 
     assert blobs == [row.tobytes() for row in np.load(folder / manifest.files.embeddings.name)]
 
 
+def test_no_file_is_hashed_twice(inputs: StoreInputs, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gigabytes are hashed once, whether provenance, manifest or both need the digest."""
+    sign(inputs, IDENTITY, IDENTITY)
+    hashed: list[str] = []
+
+    def note(path: Path) -> str:
+        hashed.append(path.name)
+        return compute_sha256(path)
+
+    monkeypatch.setattr("pipeline.store.compute_sha256", note)
+    build_store(inputs, None, folder)
+
+    assert sorted(hashed) == sorted(["chunks.json", "corpus_mode_b_fr.db", "e.npy", "q.npy", "questions.jsonl"])
+
+
 def test_the_same_inputs_give_the_same_store(inputs: StoreInputs, folder: Path, tmp_path: Path) -> None:
     """No file of a store depends on the hour, the folder or what was there before."""
     build_store(inputs, "mine", folder)

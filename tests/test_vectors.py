@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import mmap
 import os
 import re
 import tracemalloc
@@ -21,8 +22,10 @@ from pipeline.errors import InputError
 from pipeline.files import open_verified
 from pipeline.vectors import (
     DIMENSION,
+    NORM_TOLERANCE,
     VectorHeader,
     find_header_fault,
+    find_value_fault,
     load_header,
     load_vectors,
     map_array,
@@ -433,3 +436,70 @@ def test_a_large_file_is_read_as_it_is_used(tmp_path: Path, monkeypatch: pytest.
         _, values = map_array(stream, path)
 
     assert np.array_equal(values, draw_unit_vectors(40, seed=3))
+
+
+# In blocks
+
+
+def find_plainly(matrix: npt.NDArray[np.float32]) -> tuple[int, int] | None:
+    """Return the first row that is no unit vector and how many there are, all measured at once in double precision."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        lengths = np.linalg.norm(matrix.astype(np.float64), axis=1)
+    wrong = np.flatnonzero(~(np.abs(lengths - 1) <= NORM_TOLERANCE))
+    return (int(wrong[0]), len(wrong)) if wrong.size else None
+
+
+def read_fault(fault: str | None) -> tuple[int, int] | None:
+    """Return the row that a fault names and the number of rows that it counts."""
+    found = re.search(r"^row (\d+) .*\((\d+) ", fault or "")
+    return (int(found[1]), int(found[2])) if found else None
+
+
+@pytest.mark.parametrize("rows", [1, 4, 5, 6, 10, 11])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, 0.5])
+def test_a_wrong_row_is_found_wherever_it_lies(monkeypatch: pytest.MonkeyPatch, rows: int, value: float) -> None:
+    """Before, at and after the end of a block, the first wrong row is named and all are counted."""
+    monkeypatch.setattr("pipeline.vectors.BLOCK_ROWS", 5)
+    for place in range(rows):
+        matrix = draw_unit_vectors(rows, 1)
+        matrix[place:, 3] = value
+
+        assert read_fault(find_value_fault(matrix)) == (place, rows - place) == find_plainly(matrix)
+
+
+def test_lengths_at_the_limit_are_decided_in_double_precision() -> None:
+    """Close to the limit, as far from it, exactly the rows are wrong that double precision says are wrong."""
+    for seed, (low, high) in enumerate(
+        [(0.9985, 1.0015), (0.99899, 0.99901), (1.00099, 1.00101), (0.9990001, 1.0009999)]
+    ):
+        matrix = draw_unit_vectors(3000, seed) * np.linspace(low, high, 3000, dtype=np.float32)[:, None]
+
+        assert read_fault(find_value_fault(matrix)) == find_plainly(matrix)
+
+
+def test_a_matrix_without_rows_has_no_wrong_one() -> None:
+    """Nothing is found where nothing is."""
+    assert find_value_fault(np.empty((0, DIMENSION), dtype=np.float32)) is None
+
+
+def test_a_large_file_is_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above a size the values are those in the file, not a copy; they are checked as those of any other file."""
+    monkeypatch.setattr("pipeline.vectors.READ_WHOLE_BYTES", 1000)
+    path = tmp_path / "v.npy"
+    save_vectors(path, UNITS)
+    loaded = load_vectors(path, rows=ROWS)
+
+    assert np.array_equal(loaded, UNITS)
+    assert not loaded.flags.writeable
+    assert isinstance(find_base(loaded), mmap.mmap)
+
+    path.write_bytes(to_npy(scale(5, 1.01)))
+    with pytest.raises(InputError, match=r"row 5 has length 1\.0100"):
+        load_vectors(path)
+
+
+def find_base(array: object) -> object:
+    """Return what holds the bytes of an array."""
+    while isinstance(array, np.ndarray | memoryview):
+        array = array.base if isinstance(array, np.ndarray) else array.obj
+    return array

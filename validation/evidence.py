@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.database import StoredRow, load_metadata, load_rows, open_database, require_no_writer
+from pipeline.database import load_metadata, open_database, require_no_writer
 from pipeline.database_schema import find_structure_fault
 from pipeline.errors import PipelineError, StoreError
 from pipeline.files import compute_sha256, open_verified
 from pipeline.store import MANIFEST, Manifest, load_manifest
 from pipeline.vectors import VectorHeader, map_array
 from validation.outcomes import Check, Outcome
+from validation.stored_rows import RowEvidence, compare_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ class StoreEvidence:
     passages: VectorEvidence
     questions: VectorEvidence
     metadata: dict[str, str]
-    rows: list[StoredRow]
+    rows: RowEvidence
 
 
 def collect_store(
@@ -89,7 +90,7 @@ def collect_store(
     except PipelineError as error:
         return None, [Check("INT101", subject, Outcome.ERROR, detail=_tell(error, folder))]
     try:
-        metadata, rows = _read_database(folder / manifest.files.database.name)
+        metadata, rows = _read_database(folder / manifest.files.database.name, corpus.chunks, passages)
     except PipelineError as error:
         return None, [*checks, Check("INT106", subject, Outcome.ERROR, detail=_tell(error, folder))]
     checks.append(Check("INT106", subject, Outcome.PASS, "sound", "as exported"))
@@ -139,10 +140,10 @@ def _tell(error: PipelineError, folder: Path) -> str:
     return f"{error.where.removeprefix(f'{folder}/')}: {error.problem}"
 
 
-def _read_database(path: Path) -> tuple[dict[str, str], list[StoredRow]]:
+def _read_database(path: Path, chunks: ChunkFile, passages: VectorEvidence) -> tuple[dict[str, str], RowEvidence]:
     require_no_writer(path)
     with open_database(path) as connection:
         fault = find_structure_fault(connection)
         if fault is not None:
             raise StoreError(path, fault, "export the database again")
-        return load_metadata(connection), load_rows(connection)
+        return load_metadata(connection), compare_rows(connection, chunks, passages.values)

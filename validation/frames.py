@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from pipeline.database import serialise_metadata
+from pipeline.chunks import Chunk
 from pipeline.database_schema import RELABEL_KEY
 from pipeline.vectors import MATRIX_RANK
+from validation.stored_rows import RowEvidence
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from pipeline.chunks import Chunk, ChunkFile
+    from pipeline.chunks import ChunkFile
     from validation.evidence import StoreEvidence, VectorEvidence
 
 REAL_KINDS = "biuf"
@@ -23,8 +25,8 @@ BLOCK_ROWS = 4096
 
 
 def build_chunk_frame(chunks: ChunkFile) -> pd.DataFrame:
-    """Return one row a chunk with its fields as columns."""
-    return pd.DataFrame([chunk.model_dump() for chunk in chunks.chunks])
+    """Return one row a chunk, with the fields that every chunk has as columns."""
+    return pd.DataFrame({name: [getattr(chunk, name) for chunk in chunks.chunks] for name in Chunk.model_fields})
 
 
 def build_vector_frame(vectors: VectorEvidence) -> pd.DataFrame:
@@ -89,23 +91,9 @@ def _hash_rows(block: npt.NDArray[np.generic]) -> npt.NDArray[np.uint64]:
     return hashed
 
 
-def build_database_frame(store: StoreEvidence, chunks: ChunkFile) -> pd.DataFrame:
+def build_database_frame(store: StoreEvidence) -> pd.DataFrame:
     """Return one row a database row: whether number and id, text fields and blob are those of the chunk there."""
-    values = np.atleast_1d(store.passages.values)
-    records: list[dict[str, bool]] = []
-    for row, stored in enumerate(store.rows):
-        chunk = chunks.chunks[row] if row < chunks.total else None
-        found = (stored.text, stored.source, stored.page, stored.tokens, stored.metadata)
-        records.append({
-            "id_equal": chunk is not None and (stored.number, stored.id) == (row + 1, chunk.id),
-            "text_equal": chunk is not None and found == _list_text_fields(chunk),
-            "vector_equal": row < min(len(values), chunks.total) and stored.embedding == values[row].tobytes(),
-        })  # fmt: skip
-    return pd.DataFrame(records, columns=["id_equal", "text_equal", "vector_equal"])
-
-
-def _list_text_fields(chunk: Chunk) -> tuple[object, ...]:
-    return (chunk.text, chunk.source, chunk.page, chunk.tokens, serialise_metadata(chunk))
+    return pd.DataFrame({field.name: getattr(store.rows, field.name) for field in fields(RowEvidence)})
 
 
 def build_metadata_frame(store: StoreEvidence) -> pd.DataFrame:

@@ -78,7 +78,7 @@ def check_store(
         parameters = list_parameters(limits, rows=rows, model_id=model_id, corpora=[corpus.name])
         checks += runner.run("vectors", f"{store.subject}/{part}", build_vector_frame(vectors), parameters)
     parameters = list_parameters(limits, rows=corpus.total, model_id=model_id, corpora=[corpus.name])
-    checks += runner.run("database", store.subject, build_database_frame(store, corpus.chunks), parameters)
+    checks += runner.run("database", store.subject, build_database_frame(store), parameters)
     return checks + runner.run("metadata", store.subject, build_metadata_frame(store), parameters)
 
 

@@ -23,6 +23,8 @@ MAX_BYTES = 1 << 30
 MAX_DEPTH = 64
 MAX_VALUES = 100_000
 
+_NOT_FINITE = "expected a finite number, got NaN or infinity"
+
 # What ruamel.yaml and its constructors raise on junk, a reused anchor being a warning.
 _YAML_FAULTS = (YAMLError, ValueError, TypeError, LookupError, ArithmeticError, RecursionError, Warning)
 
@@ -47,15 +49,19 @@ def load_json(path: Path, record: type[Record]) -> Record:
 
 def parse_json(where: str, text: str, record: type[Record]) -> Record:
     """Return one validated record from a text that came from `where`. Raises `InputError` like `load_json`."""
+    # What is read here is let go again before pydantic reads the text by itself: a large document is held once.
+    _require_plain(where, _read_json(where, text))
+    return _validate_text(where, text, record)
+
+
+def _read_json(where: str, text: str) -> object:
     try:
-        document = json.loads(text, object_pairs_hook=_unique)
+        return json.loads(text, object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno} column {error.colno}"
         raise InputError(where, f"not valid JSON at {place}: {error.msg}", "mend the file") from error
     except (ValueError, RecursionError) as error:
         raise InputError(where, str(error), "mend the file") from error
-    _require_plain(where, document)
-    return _validate_text(where, text, record)
 
 
 def load_jsonl(path: Path, record: type[Record]) -> list[Record]:
@@ -130,22 +136,24 @@ def _spell_day(value: object) -> str:
 def _require_plain(where: str, document: object) -> None:
     fault = _find_fault(document)
     if fault is not None:
-        place, problem = f"{where}: {fault[0]}", fault[1]
+        field, problem = fault[0].lstrip("."), fault[1]
+        place = f"{where}: {field if problem == _NOT_FINITE else field[:SHOWN_INPUT]}"
         raise InputError(place, problem, "mend that field")
 
 
-def _find_fault(value: object, field: str = "", depth: int = 0) -> tuple[str, str] | None:
-    """Return the first field that is not finite or too deep, with what is wrong, or None."""
+def _find_fault(value: object, depth: int = 0) -> tuple[str, str] | None:
+    """Return the path to the first field that is not finite or too deep, with what is wrong, or None."""
     if isinstance(value, float):
-        return None if math.isfinite(value) else (field, "expected a finite number, got NaN or infinity")
-    parts: list[tuple[str, object]] = []
-    if isinstance(value, dict):
-        parts = [(f"{field}.{key}".lstrip("."), part) for key, part in value.items()]
-    elif isinstance(value, list):
-        parts = [(f"{field}[{index}]", part) for index, part in enumerate(value)]
-    if parts and depth >= MAX_DEPTH:
-        return (field[:SHOWN_INPUT], f"expected at most {MAX_DEPTH} levels")
-    return next((found for place, part in parts if (found := _find_fault(part, place, depth + 1)) is not None), None)
+        return None if math.isfinite(value) else ("", _NOT_FINITE)
+    if not isinstance(value, dict | list):
+        return None
+    if value and depth >= MAX_DEPTH:
+        return "", f"expected at most {MAX_DEPTH} levels"
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+        # Most parts are texts and whole numbers. The path is put together on the way back, so only where it is told.
+        if isinstance(part, dict | list | float) and (fault := _find_fault(part, depth + 1)) is not None:
+            return (f".{key}" if isinstance(value, dict) else f"[{key}]") + fault[0], fault[1]
+    return None
 
 
 def read_text(path: Path) -> str:
@@ -184,10 +192,13 @@ def _refuse(where: str, error: ValidationError) -> NoReturn:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    record: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in record:
+    record = dict(pairs)
+    if len(record) == len(pairs):
+        return record
+    seen: set[str] = set()
+    for key, _ in pairs:
+        if key in seen:
             message = f"duplicate key {json.dumps(key, ensure_ascii=False)}"
             raise ValueError(message)
-        record[key] = value
+        seen.add(key)
     return record

@@ -1,0 +1,1 @@
+"""How time and memory grow with rows and with questions: `nox -s growth`."""

@@ -1,0 +1,92 @@
+"""The growth of time and memory as a table and as a plot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+WORDS = {
+    "write": "write vectors",
+    "check_vectors": "read and check vectors",
+    "read_text": "read and check text",
+    "export": "export to SQLite",
+    "adopt": "build a store",
+    "look": "look at a store",
+    "search": "exact search, top 100",
+    "judge": "metrics, bootstrap, sign flips",
+}
+HEAD = "| part | rows | questions | seconds | per second | memory MB | with files MB |"
+MARKERS = "os^Dv<>P"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one part took at one size; memory in MB of 1e6 bytes.
+
+    Attributes:
+        part: its name in `tests/growth/parts.py`.
+        rows, questions: the size.
+        seconds: of the one call.
+        anonymous_mb: the most memory without pages of files, what the part was given and imports included.
+        peak_mb: the same with the pages of mapped files that were resident.
+        disk_mb: bytes of all files afterwards.
+    """
+
+    part: str
+    rows: int
+    questions: int
+    seconds: float
+    anonymous_mb: float
+    peak_mb: float
+    disk_mb: float
+
+
+def render_table(found: list[Measurement]) -> str:
+    """Return the measurements as Markdown, part by part."""
+    lines = ["# Growth", "", HEAD, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for part, words in WORDS.items():
+        lines += [_render_row(words, each) for each in found if each.part == part]
+    return "\n".join(lines) + "\n"
+
+
+def _render_row(words: str, each: Measurement) -> str:
+    count = each.questions if each.part == "judge" else each.rows
+    return (
+        f"| {words} | {each.rows:,} | {each.questions:,} | {each.seconds:.3g} | {count / each.seconds:,.0f} "
+        f"| {each.anonymous_mb:.0f} | {each.peak_mb:.0f} |"
+    )
+
+
+def draw_growth(found: list[Measurement], path: Path) -> None:
+    """Draw seconds and memory against rows and against questions, both axes logarithmic, as SVG or PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 9), layout="constrained")
+    axes = figure.subplots(2, 2)
+    fewest = min(each.rows for each in found)
+    by_rows = [each for each in found if each.part != "judge" and each.questions == min(e.questions for e in found)]
+    by_questions = [each for each in found if each.rows == fewest and each.part in {"search", "judge"}]
+    for column, (series, name) in enumerate([(by_rows, "rows"), (by_questions, "questions")]):
+        for row, (field, label) in enumerate([("seconds", "seconds"), ("anonymous_mb", "memory without files, MB")]):
+            _draw_lines(axes[row, column], series, name, field)
+            axes[row, column].set_ylabel(label)
+        axes[0, column].legend(fontsize=8, loc="upper left")
+    axes[0, 0].set_title(f"{min(each.questions for each in found)} questions")
+    axes[0, 1].set_title(f"{fewest:,} rows")
+    figure.savefig(path, dpi=150)
+
+
+def _draw_lines(axes: Axes, found: list[Measurement], size: str, field: str) -> None:
+    for (part, words), marker in zip(WORDS.items(), MARKERS, strict=True):
+        points = sorted({(getattr(each, size), getattr(each, field)) for each in found if each.part == part})
+        if points:
+            axes.plot(*zip(*points, strict=True), marker=marker, markersize=5, label=words)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlabel(size)
+    axes.grid(visible=True, which="major", alpha=0.3)

@@ -45,7 +45,7 @@ def grow(
                 taken = measure(part, work.folder)
                 size = sum(path.stat().st_size for path in work.folder.rglob("*") if path.is_file())
                 found.append(Measurement(part, rows, questions, *taken, disk_mb=size / 1e6))
-                typer.echo(f"{part}: {rows} rows, {questions} questions, {taken[0]:.3g} s, {taken[1]:.0f} MB")
+                typer.echo(f"{part}: {rows} rows, {questions} questions, {taken[0]:.3g} s, {taken[2]:.0f} MB")
                 if part == "export":
                     (work.folder / "export.db").unlink()
             shutil.rmtree(work.store, ignore_errors=True)
@@ -57,11 +57,15 @@ def grow(
     draw_growth(found, output / "growth.png")
 
 
-def measure(part: str, folder: Path) -> tuple[float, float, float]:
-    """Return seconds, the most anonymous memory and the most resident memory in MB of one part, in a fresh process."""
+def measure(part: str, folder: Path) -> tuple[float, float, float, float]:
+    """Run one part in a fresh process.
+
+    Returns:
+        Seconds by the clock and of the processor, the most anonymous and the most resident memory in MB.
+    """
     with open_workers({part: ""}, THREADS) as workers:
         trial = workers[part].submit(worker.try_method, f"tests.growth.parts:{part}", folder).result()
-        return trial.answer, trial.anonymous_mb, workers[part].submit(worker.read_peak).result()
+        return *trial.answer, trial.anonymous_mb, workers[part].submit(worker.read_peak).result()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ the seconds of one call.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.chunks import load_chunks
 from pipeline.database import export_database
@@ -30,48 +30,55 @@ if TYPE_CHECKING:
 LABEL = "growth"
 
 
-def time_call(call: Callable[[], object]) -> Callable[[], float]:
-    """Return a function that calls another one and tells how many seconds it took."""
+class Seconds(NamedTuple):
+    """What a call took by the clock, and of the processor in all threads: less where it waits, more where it shares."""
 
-    def run() -> float:
-        begun = time.perf_counter()
+    wall: float
+    cpu: float
+
+
+def time_call(call: Callable[[], object]) -> Callable[[], Seconds]:
+    """Return a function that calls another one and tells what that took."""
+
+    def run() -> Seconds:
+        begun, worked = time.perf_counter(), time.process_time()
         call()
-        return time.perf_counter() - begun
+        return Seconds(time.perf_counter() - begun, time.process_time() - worked)
 
     return run
 
 
-def write(folder: Path) -> Callable[[], float]:
-    """Write the vectors block by block, through to the disk; drawing them is not counted."""
+def write(folder: Path) -> Callable[[], Seconds]:
+    """Draw the vectors block by block and write each at once."""
     work = Workload(folder)
-    return lambda: write_vectors(work.passages_npy, work.count_rows(), seed=1)
+    return time_call(lambda: write_vectors(work.passages_npy, work.count_rows(), seed=1))
 
 
-def check_vectors(folder: Path) -> Callable[[], float]:
+def check_vectors(folder: Path) -> Callable[[], Seconds]:
     """Read and check a matrix."""
     return time_call(lambda: load_vectors(Workload(folder).passages_npy))
 
 
-def read_text(folder: Path) -> Callable[[], float]:
+def read_text(folder: Path) -> Callable[[], Seconds]:
     """Read and check the text."""
     return time_call(lambda: load_chunks(Workload(folder).chunks))
 
 
-def export(folder: Path) -> Callable[[], float]:
+def export(folder: Path) -> Callable[[], Seconds]:
     """Write the database, full text included, of text and vectors that are read already."""
     work = Workload(folder)
     chunks, matrix = load_chunks(work.chunks).chunks, load_vectors(work.passages_npy)
     return time_call(lambda: export_database(folder / "export.db", chunks, matrix, LABEL))
 
 
-def adopt(folder: Path) -> Callable[[], float]:
+def adopt(folder: Path) -> Callable[[], Seconds]:
     """Make the whole store, as `python -m pipeline.adopt` does."""
     work = Workload(folder)
     inputs = StoreInputs(work.chunks, work.passages_npy, work.questions, work.questions_npy)
     return time_call(lambda: build_store(inputs, LABEL, work.store))
 
 
-def look(folder: Path) -> Callable[[], float]:
+def look(folder: Path) -> Callable[[], Seconds]:
     """Look at a store as the gate does: digests, structure, rows, expectations; text and suites are read already."""
     work, policy = Workload(folder), load_rulebook(EXPECTATIONS / "policy.yaml").policy
     request = CorpusRequest(
@@ -89,14 +96,14 @@ def look(folder: Path) -> Callable[[], float]:
     return time_call(run)
 
 
-def search(folder: Path) -> Callable[[], float]:
+def search(folder: Path) -> Callable[[], Seconds]:
     """Find the 100 nearest passages of each question, exactly."""
     work = Workload(folder)
     questions, passages = load_vectors(work.questions_npy), load_vectors(work.passages_npy)
     return time_call(lambda: rank_cosine(questions, passages, LIST_DEPTH))
 
 
-def judge(folder: Path) -> Callable[[], float]:
+def judge(folder: Path) -> Callable[[], Seconds]:
     """Compute the metrics of two answers, their intervals by bootstrap and their sign-flip p-values."""
     work, policy = Workload(folder), load_rulebook(EXPECTATIONS / "policy.yaml").policy
     request = CorpusRequest(work.chunks, work.questions, work.qrels, {}, primary=True, total=None, model_ids=None)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,27 +71,20 @@ def draw_blocks(rows: int, seed: int) -> Iterator[Matrix]:
         yield vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def write_vectors(path: Path, rows: int, seed: int) -> float:
-    """Write so many random vectors as a matrix of a store, and return the seconds that writing alone took."""
+def write_vectors(path: Path, rows: int, seed: int) -> None:
+    """Write so many random vectors as a matrix of a store."""
     header = {"descr": DTYPE, "fortran_order": False, "shape": (rows, DIMENSION)}
-    seconds = 0.0
     with replace_file(path) as partial, partial.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, header)
         for block in draw_blocks(rows, seed):
-            begun = time.perf_counter()
             stream.write(block.data)
-            seconds += time.perf_counter() - begun
-        begun = time.perf_counter()
-        stream.flush()
-        os.fsync(stream.fileno())
-    return seconds + time.perf_counter() - begun
 
 
 def write_workload(folder: Path, rows: int, questions: int) -> Workload:
     """Write texts and questions whose lengths, words and fields are those of the project's own corpus.
 
-    Each text is one of the corpus with its words in another order, so that no two are equal and words are as frequent
-    as they are in French. The question's vectors are drawn at random, and one passage is relevant to each.
+    Each text is one of the corpus that begins at another of its words and ends in its number, so that no two are equal
+    and words are as frequent as they are in French. The questions' vectors are drawn at random, and one passage is relevant to each.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = Workload(folder)
@@ -113,13 +104,13 @@ def write_workload(folder: Path, rows: int, questions: int) -> Workload:
 def write_chunks(path: Path, rows: int) -> None:
     """Write a corpus of so many chunks, line by line."""
     models = json.loads(load_params().corpora[0].chunks.read_text(encoding="utf-8"))["chunks"]
-    draw = np.random.default_rng([SEED, 2])
+    cuts = np.random.default_rng([SEED, 2]).integers(0, 1000, rows)
     with path.open("w", encoding="utf-8") as stream:
         stream.write(f'{{"corpus": "fr", "total": {rows}, "chunks": [')
-        for place in range(rows):
+        for place, cut in enumerate(cuts.tolist()):
             model = models[place % len(models)]
             words = model["text"].split()
-            draw.shuffle(words)
-            chunk = {**model, "id": f"fr-{place:08d}", "corpus": "fr", "text": f"{' '.join(words)} {place}"}
+            turned = " ".join(words[cut % len(words) :] + words[: cut % len(words)])
+            chunk = {**model, "id": f"fr-{place:08d}", "corpus": "fr", "text": f"{turned} {place}"}
             stream.write(("," if place else "") + "\n" + json.dumps(chunk, ensure_ascii=False))
         stream.write("\n]}\n")

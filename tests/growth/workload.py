@@ -84,7 +84,8 @@ def write_workload(folder: Path, rows: int, questions: int) -> Workload:
     """Write texts and questions whose lengths, words and fields are those of the project's own corpus.
 
     Each text is one of the corpus that begins at another of its words and ends in its number, so that no two are equal
-    and words are as frequent as they are in French. The questions' vectors are drawn at random, and one passage is relevant to each.
+    and words are as frequent as they are in French. The questions' vectors are drawn at random, and one passage is
+    relevant to each.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = Workload(folder)

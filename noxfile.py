@@ -178,17 +178,17 @@ def benchmarks(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
-def growth(session: nox.Session) -> None:
-    """Measure how time and memory grow with rows and questions; `--most-rows 1000000` needs 17 GB and ten minutes."""
-    run_python(session, "-m", "tests.growth", "--output", "reports", *session.posargs)
-
-
-@nox.session(default=False)
 def faults(session: nox.Session) -> None:
     """Put every fault of the catalogue into a release and print what caught it; writes `reports/fault-matrix.json`."""
     run_python(session, "-m", "tests.faults.matrix", str(ROOT / "reports"))
     # Every call fails, or is the last one, in turn here; the ordinary tests leave out most of the late ones.
     run_python(session, "-m", "pytest", *SWEEPS, "-p", "no:cacheprovider", SWEEP_EVERY="1")
+
+
+@nox.session(default=False)
+def growth(session: nox.Session) -> None:
+    """Measure how time and memory grow with rows and questions; `--most-rows 1000000` needs 17 GB and ten minutes."""
+    run_python(session, "-m", "tests.growth", "--output", "reports", *session.posargs)
 
 
 @nox.session(default=False)

@@ -67,27 +67,37 @@ def draw_growth(found: list[Measurement], path: Path) -> None:
     """Draw seconds and memory against rows and against questions, both axes logarithmic, as SVG or PNG."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 9), layout="constrained")
-    axes = figure.subplots(2, 2)
-    fewest = min(each.rows for each in found)
-    by_rows = [each for each in found if each.part != "judge" and each.questions == min(e.questions for e in found)]
-    by_questions = [each for each in found if each.rows == fewest and each.part in {"search", "judge"}]
-    for column, (series, name) in enumerate([(by_rows, "rows"), (by_questions, "questions")]):
-        for row, (field, label) in enumerate([("seconds", "seconds"), ("anonymous_mb", "memory without files, MB")]):
-            _draw_lines(axes[row, column], series, name, field)
-            axes[row, column].set_ylabel(label)
-        axes[0, column].legend(fontsize=8, loc="upper left")
-    axes[0, 0].set_title(f"{min(each.questions for each in found)} questions")
-    axes[0, 1].set_title(f"{fewest:,} rows")
+    figure = Figure(figsize=(10, 9), layout="constrained")
+    axes = figure.subplots(2, 2, sharey="row", sharex="col")
+    rows, questions = min(each.rows for each in found), min(each.questions for each in found)
+    columns = (
+        ("rows", [each for each in found if each.questions == questions and each.part != "judge"]),
+        ("questions", [each for each in found if each.rows == rows and each.part in {"search", "judge"}]),
+    )
+    for column, (size, series) in enumerate(columns):
+        for row, field in enumerate(("seconds", "anonymous_mb")):
+            _draw_lines(axes[row, column], series, size, field)
+        axes[1, column].set_xlabel(size)
+    axes[0, 0].set_ylabel("seconds")
+    axes[1, 0].set_ylabel("memory without files, MB")
+    axes[0, 0].set_title(f"against rows, {questions:,} questions", fontsize=10)
+    axes[0, 1].set_title(f"against questions, {rows:,} rows", fontsize=10)
+    lines = {line.get_label(): line for each in axes.flat for line in each.get_lines()}
+    figure.legend(handles=list(lines.values()), loc="outside lower center", ncols=4, fontsize=9, frameon=False)
     figure.savefig(path, dpi=150)
 
 
 def _draw_lines(axes: Axes, found: list[Measurement], size: str, field: str) -> None:
-    for (part, words), marker in zip(WORDS.items(), MARKERS, strict=True):
-        points = sorted({(getattr(each, size), getattr(each, field)) for each in found if each.part == part})
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    for place, (part, words) in enumerate(WORDS.items()):
+        points = sorted((getattr(each, size), getattr(each, field)) for each in found if each.part == part)
         if points:
-            axes.plot(*zip(*points, strict=True), marker=marker, markersize=5, label=words)
+            look = {"marker": MARKERS[place], "color": f"C{place}"}
+            axes.plot(*zip(*points, strict=True), markersize=5, label=words, **look)
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.set_xlabel(size)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}" if value < 1 else f"{value:,.0f}"))
+        axis.set_minor_formatter(NullFormatter())
     axes.grid(visible=True, which="major", alpha=0.3)

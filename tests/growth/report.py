@@ -93,8 +93,8 @@ def _draw_lines(axes: Axes, found: list[Measurement], size: str, field: str) -> 
     for place, (part, words) in enumerate(WORDS.items()):
         points = sorted((getattr(each, size), getattr(each, field)) for each in found if each.part == part)
         if points:
-            look = {"marker": MARKERS[place], "color": f"C{place}"}
-            axes.plot(*zip(*points, strict=True), markersize=5, label=words, **look)
+            sizes, taken = zip(*points, strict=True)
+            axes.plot(sizes, taken, color=f"C{place}", marker=MARKERS[place], markersize=5, label=words)
     axes.set_xscale("log")
     axes.set_yscale("log")
     for axis in (axes.xaxis, axes.yaxis):

@@ -79,8 +79,17 @@ def decide(ledger: Sequence[Check], *, protects_base: bool) -> Decision:
     if open_checks:
         return Decision(Verdict.KEEP, _list_reasons(open_checks))
     passed = len(ledger) - len(waived)
-    told = f"all {passed} required checks passed" if not waived else f"{passed} checks passed, {len(waived)} waived"
-    return Decision(Verdict.RELEASE, (told, *_list_reasons(waived)))
+    return Decision(Verdict.RELEASE, (describe_release(passed, len(waived)), *_list_reasons(waived)))
+
+
+def describe_release(passed: int, waived: int) -> str:
+    """Return the first reason of a RELEASE."""
+    return f"{passed} checks passed, {waived} waived" if waived else f"all {passed} required checks passed"
+
+
+def describe_reason(check_id: str, subject: str, outcome: Outcome, detail: str | None) -> str:
+    """Return the reason that a check gives for a decision."""
+    return f"{check_id} {subject}: {outcome.value}, {detail}"
 
 
 def _concerns_base(check: Check) -> bool:
@@ -92,4 +101,4 @@ def _list_reasons(checks: Sequence[Check]) -> tuple[str, ...]:
     order = [Outcome.ERROR, Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.WAIVED]
     causes = [check for check in checks if check.blocked_by is None] or checks
     ranked = sorted(causes, key=lambda check: (order.index(check.outcome), not check.id.startswith(INTEGRITY)))
-    return tuple(f"{check.id} {check.subject}: {check.outcome.value}, {check.detail}" for check in ranked)
+    return tuple(describe_reason(check.id, check.subject, check.outcome, check.detail) for check in ranked)

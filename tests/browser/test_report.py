@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.conftest import FLIPS
+from tests.browser.conftest import FLIPS, SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,27 @@ def test_a_phone_needs_no_sideways_scrolling(visit: Callable[..., Visit], name: 
 
     assert opened.page.evaluate("document.documentElement.scrollWidth") == 375
     assert list_findings(opened) == []
+
+
+@pytest.mark.parametrize("size", ["desktop", "phone"])
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_cell_reaches_into_its_neighbour(visit: Callable[..., Visit], name: str, size: str) -> None:
+    """With everything opened, each cell of each table is as wide as what stands in it."""
+    page = visit(f"{name}.fr.html", size=size).page
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    wider = "(cells) => cells.filter((each) => each.scrollWidth > each.clientWidth + 1).map((each) => each.innerText)"
+
+    assert page.locator("th, td").evaluate_all(wider) == []
+
+
+@pytest.mark.parametrize("name", ["release", "keep"])
+def test_no_row_fills_a_phone(visit: Callable[..., Visit], name: str) -> None:
+    """A table that is too wide scrolls sideways, rather than to squeeze a column into a tower of letters."""
+    page = visit(f"{name}.fr.html", size="phone").page
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    heights = page.locator("tr").evaluate_all("(rows) => rows.map((each) => each.getBoundingClientRect().height)")
+
+    assert max(heights) < SIZES["phone"]["height"] / 6
 
 
 def test_flips_are_filtered_by_keyboard(visit: Callable[..., Visit]) -> None:

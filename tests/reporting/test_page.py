@@ -16,6 +16,7 @@ from tests.reporting.reading import Page
 from tests.reporting.samples import (
     DIGEST,
     HOSTILE,
+    ROWS,
     make_criterion,
     make_decision,
     make_hostile,
@@ -55,6 +56,36 @@ def test_each_verdict_says_what_it_means_and_what_happens_next(verdict: Verdict,
 
     assert page.find("body").attributes["data-decision"] == verdict.value
     assert all(part in told for part in ("What it means", "What happens next", "RET301 fr: FAIL"))
+
+
+def test_reasons_that_checks_give_are_told_in_the_words_of_the_page(samples: dict[str, Page]) -> None:
+    """A reader of French gets outcome, check and title in French; only what the gate observed stays in English."""
+    told = samples["keep"].find("section", aria_labelledby="verdict").read().replace("\u00a0", " ")
+
+    assert "Motif non concluant RET301 fr, la candidate trouve plus : the bounds reach across 0.0" in told
+    assert "non satisfait RET302 fr, la candidate trouve plus : the bounds lie below -0.05" in told
+
+
+@pytest.mark.parametrize(
+    ("waived", "reason", "expected"),
+    [
+        (0, "all 2 required checks passed", "les 2 contrôles exigés sont tous satisfaits"),
+        (1, "2 checks passed, 1 waived", "contrôles satisfaits : 2 ; couverts par une dérogation : 1"),
+        (0, "all 3 required checks passed", "all 3 required checks passed"),
+    ],
+    ids=["all", "waived", "of other checks"],
+)
+def test_a_release_gives_its_reason_in_the_words_of_the_page(
+    waived: int, reason: str, expected: str, tmp_path: Path
+) -> None:
+    """The figures are those of the checks; a reason that says something else stands as it is."""
+    checks = [make_criterion("RET301"), make_criterion("RET302")]
+    checks += [make_criterion("RET303", Outcome.WAIVED, detail="waived")] * waived
+    page = Page(render(make_decision(Verdict.RELEASE, checks, reasons=[reason]), tmp_path))
+
+    assert f"Motif {expected}" in page.find("section", aria_labelledby="verdict").read().replace("\u00a0", " ").replace(
+        "\u202f", " "
+    )
 
 
 @pytest.mark.parametrize("verdict", [Verdict.RELEASE, Verdict.KEEP, Verdict.NOT_EVALUATED])
@@ -98,6 +129,16 @@ def test_every_page_can_be_walked_through(samples: dict[str, Page], name: str) -
     assert captions == []
     assert len(page.find_all("caption")) == len(page.find_all("table"))
     assert [each for each in page.find_all("th") if "scope" not in each.attributes] == []
+
+
+def test_every_dot_of_the_map_has_a_length(release: tuple[Record, str]) -> None:
+    """A stroke without any length has no square end on paper, where the candidate's dots would be missing."""
+    paths = [each.attributes for each in Page(release[1]).find_all("path")]
+    squares = [each["d"] for each in paths if each.get("stroke-linecap") == "square"]
+    dots = re.findall(r"M ([\d.]+) ([\d.]+) L ([\d.]+) ([\d.]+)", max(squares, key=len))
+
+    assert len(dots) == ROWS
+    assert all((x, y) != (to_x, to_y) for x, y, to_x, to_y in dots)
 
 
 def test_every_plot_has_a_text_alternative(release: tuple[Record, str]) -> None:

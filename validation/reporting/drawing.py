@@ -24,7 +24,7 @@ VARIABLES = {
     INK: "ink", MUTED: "muted", LINE: "line", PAPER: "paper", BASE: "base", CANDIDATE: "candidate", OTHER: "other",
     PASS: "pass", FAIL: "fail", OPEN: "open", WAIVED: "waived",
 }  # fmt: skip
-WIDTH = 5.6  # inches, of 72 points
+WIDTH = 5.2  # inches, of 72 points
 LABEL = 18
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"

@@ -30,6 +30,12 @@ def finalize(value: object) -> object:
     return value if isinstance(value, Markup) else clean(str(value))
 
 
+def break_names(text: str | Markup) -> Markup:
+    """Return a phrase, cleaned and escaped unless it is markup, whose long names may be broken after an underscore."""
+    told = text if isinstance(text, Markup) else escape(clean(text))
+    return Markup(str(told).replace("_", "_<wbr>"))  # noqa: S704 - no tag or reference of ours has an underscore
+
+
 def mark_code(text: str) -> Markup:
     """Return a phrase in which backticks and digests are set apart, cleaned and escaped like everything else."""
     told = _CODE.sub(r"<code>\1</code>", str(escape(clean(text))))

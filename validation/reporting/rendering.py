@@ -14,7 +14,7 @@ from validation.completion import build_completion
 from validation.outcomes import Outcome
 from validation.reporting import plots, space_plots, views
 from validation.reporting.evidence import Missing
-from validation.reporting.quoting import finalize, mark_code
+from validation.reporting.quoting import break_names, finalize, mark_code
 from validation.reporting.values import describe_limit, describe_observed, tell_exactly
 from validation.reporting.wording import PAGE, load_words
 from validation.retrieval_record import EXCERPT
@@ -58,6 +58,7 @@ def render_report(record: Record, decision_sha256: str, evidence: ReportEvidence
     environment.filters["place"] = lambda flip: views.place_flip(flip, fields, language)
     style, script = ((PAGE / f"report.{kind}").read_text("utf-8") for kind in ("css", "js"))
     context = _describe_decision(record) | {
+        "reasons": views.list_reasons(record, words),
         "sections": SECTIONS,
         "sha256": decision_sha256,
         "style": Markup(style),  # noqa: S704 - our own, like the script
@@ -88,6 +89,8 @@ def build_environment(words: Words, language: Language) -> Environment:
     }  # fmt: skip
     environment.filters |= {name: partial(_swap, tell, language) for name, tell in formats.items()}
     environment.filters |= {
+        "baseline": lambda name: name.replace("candidate", words["candidate"]),
+        "breakable": break_names,
         "code": mark_code,
         "exact": lambda value: Markup(escape(tell_exactly(value))),  # noqa: S704 - escaped; never cut
         "limit": lambda check: describe_limit(check, words, language),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from validation.typography import Language
 
 DOT = 2.6
+SPECK = 2e-4  # of what the map shows, thus about a tenth of a point
 BINS = 56
 # From next to nothing to opposite directions; on this scale both a shift of all and a few outliers are seen.
 SHOWN_MOVES = (1e-4, 2.0)
@@ -61,12 +62,14 @@ def draw_map(name: str, corpus: str, spaces: Spaces, words: Words, language: Lan
 
 
 def _draw_dots(axes: Axes, places: Values, colour: str, label: str, ends: CapStyleType) -> None:
-    """Draw all dots as one path of strokes without length, whose ends are the dots: small, and quick to show."""
+    """Draw all dots as one path of strokes of next to no length, whose ends are the dots: small, quick to show."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import PathPatch
     from matplotlib.path import Path
 
     corners = np.repeat(places, 2, axis=0)
+    # A square end has no direction on a stroke without any length, and paper leaves it out.
+    corners[1::2, 0] += SPECK * np.ptp(places)
     codes = np.tile([Path.MOVETO, Path.LINETO], len(places))
     path = Path(corners, codes)
     path.should_simplify = False

@@ -16,6 +16,8 @@ from validation.typography import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from validation.document import CheckRecord
     from validation.reporting.wording import Words
     from validation.typography import Language
@@ -25,15 +27,15 @@ SHOWN_DIGEST = 12
 SHOWN_VALUE = 160
 EXACT = 200
 DIGEST_LENGTH = 64
-# How the bounds of an expectation are written, by their names.
+# How the bounds of an expectation are written, by their names; no line breaks after a sign.
 _SIGNS = {
-    frozenset({"unexpected"}): "{unexpected} {exceptions}",
-    frozenset({"min_value", "max_value"}): "≥ {min_value}, ≤ {max_value}",
-    frozenset({"min_value"}): "≥ {min_value}",
-    frozenset({"max_value"}): "≤ {max_value}",
-    frozenset({"value"}): "= {value}",
-    frozenset({"value_set"}): "∈ {{{value_set}}}",
-    frozenset({"regex"}): "{pattern} {regex}",
+    frozenset({"unexpected"}): "{unexpected}\u00a0{exceptions}",
+    frozenset({"min_value", "max_value"}): "≥\u00a0{min_value}, ≤\u00a0{max_value}",
+    frozenset({"min_value"}): "≥\u00a0{min_value}",
+    frozenset({"max_value"}): "≤\u00a0{max_value}",
+    frozenset({"value"}): "=\u00a0{value}",
+    frozenset({"value_set"}): "∈\u00a0{{{value_set}}}",
+    frozenset({"regex"}): "{pattern}\u00a0{regex}",
 }
 _HEXADECIMAL = frozenset("0123456789abcdef")
 
@@ -49,25 +51,31 @@ def describe_limit(check: CheckRecord, words: Words, language: Language) -> str:
 
 
 def _describe(check: CheckRecord, value: Any, words: Words, language: Language, *, digits: int) -> str:
-    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-    if number is not None and check.explanation:
-        return f"{format_points(number, language)}{NARROW_SPACE}pt"
-    if number is not None and check.unit == SHARE:
-        return format_percent(number, language)
-    if number is not None and check.unit == RATIO:
-        return format_decimal(number, language, digits)
-    return clean(_describe_expectation(value, words, language), SHOWN_VALUE)
+    if _is_number(value) and check.explanation:
+        return f"{format_points(value, language)}{NARROW_SPACE}pt"
+    if _is_number(value) and check.unit == RATIO:
+        return format_decimal(value, language, digits)
+    tell = _tell_share if check.unit == SHARE else format_value
+    return clean(_describe_expectation(value, tell, words, language), SHOWN_VALUE)
 
 
-def _describe_expectation(value: Any, words: Words, language: Language) -> str:
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _tell_share(value: Any, language: Language) -> str:
+    return format_percent(value, language) if _is_number(value) else format_value(value, language)
+
+
+def _describe_expectation(value: Any, tell: Callable[[Any, Language], str], words: Words, language: Language) -> str:
     if isinstance(value, str) and is_digest(value.removeprefix("not ")):
         return f"{value[: SHOWN_DIGEST + len(value) - DIGEST_LENGTH]}…"
     signs = _SIGNS.get(frozenset(value)) if isinstance(value, dict) else None
     if signs is None:
-        return format_value(value, language)
-    told = {name: format_value(each, language) for name, each in value.items()}
+        return tell(value, language)
+    told = {name: tell(each, language) for name, each in value.items()}
     if told.keys() == {"min_value", "max_value"} and told["min_value"] == told["max_value"]:
-        return f"= {told['min_value']}"
+        return f"=\u00a0{told['min_value']}"
     return signs.format(**told, exceptions=words["exceptions"], pattern=words["pattern"])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from pipeline.store import Manifest
+from validation.decision import describe_reason, describe_release
 from validation.outcomes import Outcome
 from validation.reporting.evidence import list_stores
 from validation.requirements import Characteristic
@@ -41,6 +42,29 @@ class Link:
     label: str
     digest: str | None = None
     same: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason of a decision.
+
+    Attributes:
+        text: as the decision gives it, in English.
+        check: the check whose outcome it tells; told: the same in the page's words. Both None where it is neither.
+    """
+
+    text: str
+    check: CheckRecord | None = None
+    told: str | None = None
+
+
+def list_reasons(record: Record, words: Words) -> list[Reason]:
+    """Return a decision's reasons; those that checks give are led back to them, so that the page can use its words."""
+    causes = {describe_reason(check.id, check.subject, check.outcome, check.detail): check for check in record.checks}
+    waived = Counter(check.outcome for check in record.checks)[Outcome.WAIVED]
+    figures = {"passed": count_passed(record.checks), "waived": waived}
+    told = {describe_release(**figures): words["reason_waived" if waived else "reason_passed"].format(**figures)}
+    return [Reason(text, causes.get(text), told.get(text)) for text in record.reasons]
 
 
 def list_criteria(record: Record) -> list[CheckRecord]:

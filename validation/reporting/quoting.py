@@ -17,7 +17,8 @@ def clean(text: str, length: int = SHOWN_TEXT) -> str:
     """Return text on one line, its tail cut; control, direction and invisible characters are written out."""
     cut = text if len(text) <= length else text[: length - 1] + "…"
     one_line = _BREAKS.sub(" ", cut)
-    return "".join(sign.encode("unicode_escape").decode() if _is_hidden(sign) else sign for sign in one_line)
+    hidden = filter(_is_hidden, set(one_line))
+    return one_line.translate({ord(sign): sign.encode("unicode_escape").decode() for sign in hidden})
 
 
 def _is_hidden(sign: str) -> bool:

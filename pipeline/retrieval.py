@@ -20,6 +20,7 @@ Ranking = npt.NDArray[np.int64]
 
 RRF_K = 60
 _WORD = re.compile(r"\w+")
+_MANY_WORDS = 8192
 
 
 def rank_cosine(questions: Matrix, passages: Matrix, depth: int) -> Ranking:
@@ -51,9 +52,13 @@ def build_match(question: str) -> str:
     """Return an FTS5 MATCH expression: every word quoted, joined by OR.
 
     FTS5's implicit AND finds nothing for a whole question, and a raw question is a syntax error. Accents are composed
-    first: a bare combining mark would cut its word in two.
+    first: a bare combining mark would cut its word in two. FTS5 takes hours over the words of a book: of so many, each
+    is looked for once.
     """
-    return " OR ".join(f'"{word}"' for word in _WORD.findall(unicodedata.normalize("NFC", question)))
+    words = _WORD.findall(unicodedata.normalize("NFC", question))
+    if len(words) > _MANY_WORDS:
+        words = list(dict.fromkeys(words))[:_MANY_WORDS]
+    return " OR ".join(f'"{word}"' for word in words)
 
 
 def rank_fulltext(connection: sqlite3.Connection, question: str, depth: int) -> Ranking:

@@ -139,6 +139,16 @@ def test_text_from_evidence_is_shown_as_it_is(text: str, expected: str) -> None:
     assert not {"\x1b", "\x9b", "\u202e", "\t", "\r"} & set(shown)
 
 
+def test_a_mebibyte_of_text_does_not_fill_the_terminal() -> None:
+    """However long the texts of evidence are, the verdict is still on the screen."""
+    text = "a<" * (1 << 19)
+    check = make_check("VEC106", Outcome.FAIL, subject=text, observed=text, limit=text, remedy=text)
+    shown = show(make_record(Verdict.KEEP, check, reasons=(text,)), path=text)
+
+    assert len(shown) < 50_000
+    assert "KEEP" in shown
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [(None, "–"), (0.25, "0.2500"), (-0.03, "-0.0300"), (0, "0"), (120, "120"), ("x" * 50, "x" * 40)],

@@ -181,6 +181,15 @@ def test_accents_typed_as_combining_marks_are_found(
     assert sorted(rank_fulltext(index, question, 10).tolist()) == [2, 4]
 
 
+def test_a_question_as_long_as_a_book_asks_for_each_word_once(index: sqlite3.Connection) -> None:
+    """Half a million words, over which FTS5 would take hours, are answered at once; in a short question each counts."""
+    question = "forfait " + "zzz " * (1 << 19)
+
+    assert build_match(question) == '"forfait" OR "zzz"'
+    assert rank_fulltext(index, question, 10).tolist() == [3]
+    assert build_match("la la").count("la") == 2
+
+
 def test_the_section_is_searched_too(index: sqlite3.Connection) -> None:
     """A word that stands only in the heading finds the passage."""
     assert rank_fulltext(index, "forfait", 10).tolist() == [3]

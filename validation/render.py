@@ -27,6 +27,8 @@ EXPLANATIONS = {
     "HALT": "nothing moves; a person must look at the base",
 }
 SHOWN_REASONS = 8
+# More than a path and a sentence about it can have.
+SHOWN_TEXT = 5000
 # Checks that are shown even when they pass.
 DECIDING = ("RET", "LAT", "TRN", "CER", "FBK")
 
@@ -46,8 +48,12 @@ def show_decision(record: Record, path: str) -> None:
 
 
 def quote(text: str, style: str = "") -> Text:
-    """Return text that comes from evidence: no markup, and control characters written out, so no terminal obeys it."""
-    shown = (sign.encode("unicode_escape").decode() if category(sign).startswith("C") else sign for sign in text)
+    """Return text that comes from evidence: no markup, and control characters written out, so no terminal obeys it.
+
+    The tail of a text that would fill the terminal is cut.
+    """
+    cut = text if len(text) <= SHOWN_TEXT else f"{text[: SHOWN_TEXT - 1]}…"
+    shown = (sign.encode("unicode_escape").decode() if category(sign).startswith("C") else sign for sign in cut)
     return Text("".join(shown), style=style)
 
 

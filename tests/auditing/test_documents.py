@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal, get_origin
+from unicodedata import category
 
 import pytest
+from pydantic import BaseModel
 
 from pipeline.documents import load_json
 from pipeline.errors import InputError
@@ -33,6 +36,8 @@ from validation.outcomes import Outcome, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from validation.typography import Language
 
 CARDS = {f"store-card-{role}-{corpus}" for role in ("base", "qlora") for corpus in BETTER}
 KINDS = {"trace-matrix", "completion-report", "configuration-audit", "data-quality"}
@@ -209,6 +214,44 @@ def test_hostile_evidence_does_nothing(language: str, tmp_path: Path) -> None:
         assert not re.search(r"<tr>(?:(?!</tr>).)*\n", text)
         for cell in re.findall(r"[^>]*@team[^<]*", text):
             assert f"<code>{cell}" in text or f"<td>{cell}" in text
+
+
+def poison(value: Any, text: str) -> Any:
+    """Return a value in which every text that is not one of a closed set is another one, names included."""
+    if isinstance(value, BaseModel):
+        fields = {name for name, told in type(value).model_fields.items() if get_origin(told.annotation) is not Literal}
+        return value.model_copy(update={name: poison(getattr(value, name), text) for name in fields})
+    if isinstance(value, list):
+        return [poison(each, text) for each in value[:3]]
+    if isinstance(value, dict):
+        return {poison(name, f"{text} {place}"): poison(each, text) for place, (name, each) in enumerate(value.items())}
+    return text if isinstance(value, str) and not isinstance(value, Enum) else value
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("trace-matrix", TraceMatrix),
+        ("completion-report", CompletionReport),
+        ("configuration-audit", ConfigurationAudit),
+        ("data-quality", DataQuality),
+        ("store-card-qlora-fr", StoreCard),
+    ],
+)
+def test_no_text_of_any_document_is_obeyed(
+    documents: Path, name: str, kind: type[BaseModel], language: Language
+) -> None:
+    """With hostile text in every place there are the tags of harmless text, and a long one is cut."""
+    document = load_json(documents / f"{name}.json", kind)
+    hostile, harmless, long = (
+        render_audit_document(poison(document, text), language) for text in (HOSTILE, "x", "a<" * (1 << 13))
+    )
+
+    assert re.findall(r"</?(?!code\b)\w+", hostile) == re.findall(r"</?(?!code\b)\w+", harmless)
+    assert {sign for sign in hostile if category(sign).startswith("C")} == {"\n"}
+    assert "@team" in hostile
+    assert "a&lt;" * 2501 not in long
 
 
 def test_decision_without_any_check(tmp_path: Path) -> None:

@@ -111,10 +111,25 @@ def test_readme_is_enough_to_check_by_hand(taken: Audited) -> None:
     assert "model_id|embedded-gemma-lsa" in ended.stdout
 
 
-def cut_a_digit(bundle: Path) -> None:
+def change_decision(bundle: Path) -> None:
     """Change what is decided, and the sum beside it."""
-    path = bundle / "evidence" / "reports" / "decision.json"
-    path.write_text(path.read_text("utf-8").replace('"RELEASE"', '"KEEP"', 1), "utf-8")
+    change(bundle, "evidence/reports/decision.json", '"RELEASE"', '"KEEP"')
+
+
+def change_copied_decision(bundle: Path) -> None:
+    """Change the decision that people open first, and the sum beside it."""
+    change(bundle, "decision.json", '"RELEASE"', '"KEEP"')
+
+
+def change_copied_answers(bundle: Path) -> None:
+    """Change the answers that people open first, and the sum beside it."""
+    change(bundle, "answers.jsonl", '"fr-1"', '"fr-2"')
+
+
+def change(bundle: Path, name: str, old: str, new: str) -> None:
+    """Change a word of a file of the bundle, and make the sums anew."""
+    path = bundle / name
+    path.write_text(path.read_text("utf-8").replace(old, new, 1), "utf-8")
     (bundle / SUMS).unlink()
     lines = "".join(f"{digest}  {name}\n" for name, digest in list_digests(bundle).items())
     (bundle / SUMS).write_text(lines, "utf-8")
@@ -135,7 +150,11 @@ def sign_nothing(bundle: Path) -> None:
     (bundle / SUMS).write_text("".join(line for line in sums if ATTESTATION not in line), "utf-8")
 
 
-@pytest.mark.parametrize("spoil", [cut_a_digit, flip_a_bit, sign_nothing], ids=lambda spoil: spoil.__name__)
+@pytest.mark.parametrize(
+    "spoil",
+    [change_decision, change_copied_decision, change_copied_answers, flip_a_bit, sign_nothing],
+    ids=lambda spoil: spoil.__name__,
+)
 def test_checking_by_hand_finds_what_was_changed(taken: Audited, tmp_path: Path, spoil: Callable[[Path], None]) -> None:
     """Evidence, vectors or signature that were changed, even with new sums, do not get past the README's commands."""
     bundle = tmp_path / "bundle"
@@ -146,8 +165,8 @@ def test_checking_by_hand_finds_what_was_changed(taken: Audited, tmp_path: Path,
 
 
 def test_bundle_is_verified_with_the_tool(taken: Audited) -> None:
-    """The README's command accepts the bundle, and so does the second verifier, which shares no code."""
-    command = read_block(taken.output, 1).replace("python ", f"{sys.executable} ", 1)
+    """The README's commands accept bundle and report, and so does the second verifier, which shares no code."""
+    command = "set -e\n" + read_block(taken.output, 1).replace("python ", f"{sys.executable} ")
     environment = os.environ | {"bundle": str(taken.output)}
     ended = subprocess.run(
         ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False, env=environment
@@ -157,6 +176,7 @@ def test_bundle_is_verified_with_the_tool(taken: Audited) -> None:
 
     assert ended.returncode == 0, ended.stderr
     assert "RELEASE" in ended.stdout
+    assert f"report.html: says what {evidence}/reports/decision.json says" in ended.stdout
     assert find_denial(taken.output / ATTESTATION, taken.output / PUBLIC_KEY, evidence, policy, evidence / LOG) is None
 
 

@@ -23,7 +23,7 @@ from validation.releasing.events import LOG
 from validation.requirements import Wording
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from validation.auditing.case import Case
     from validation.typography import Language
@@ -63,8 +63,8 @@ class _Heading(Strict):
 
 
 # What is signed, put together from the envelope, and the signature, by what every system has.
+SUMS_STEP = "sha256sum --check --quiet SHA256SUMS"
 STEPS = rf"""
-sha256sum --check --quiet SHA256SUMS
 work=$(mktemp -d)
 sed -n 's/.*"payload": "\([^"]*\)".*/\1/p' {ATTESTATION} | base64 --decode > "$work/payload.json"
 sed -n 's/.*"sig": "\([^"]*\)".*/\1/p' {ATTESTATION} | base64 --decode > "$work/signature"
@@ -88,10 +88,17 @@ def render_guide(case: Case, folder: Path) -> str:
         title=TITLE,
         basis=case.basis,
         index={language: _render_index(folder, language) for language in ("fr", "en")},
-        steps="\n".join([STEPS, *(_ask(path) for path in databases[:1])]),
+        steps="\n".join([SUMS_STEP, *_compare(case), STEPS, *(_ask(path) for path in databases[:1])]),
         tool=_tell_tool(case),
         is_release=case.record.decision is Verdict.RELEASE,
     )
+
+
+def _compare(case: Case) -> Iterator[str]:
+    """Yield commands that hold what lies on top against the evidence: sums can be made anew, what is signed cannot."""
+    yield f"cmp decision.json {shlex.quote(f'evidence/{case.decision.path}')}"
+    if case.record.answers:
+        yield f"cmp answers.jsonl {shlex.quote(f'evidence/{case.record.answers.path}')}"
 
 
 def _ask(path: str) -> str:
@@ -102,7 +109,9 @@ def _tell_tool(case: Case) -> str:
     policy = case.record.inputs[POLICY_INPUT].path
     places = {"key": PUBLIC_KEY, "folder": "evidence", "policy": f"evidence/{policy}", "log": f"evidence/{LOG}"}
     options = (f'--{name} "$bundle"/{shlex.quote(path)}' for name, path in places.items())
-    return " ".join([f'python -m validation verify --attestation "$bundle"/{ATTESTATION}', *options])
+    verify = " ".join([f'python -m validation verify --attestation "$bundle"/{ATTESTATION}', *options])
+    decision = f'--decision "$bundle"/{shlex.quote(f"evidence/{case.decision.path}")} --folder "$bundle"/evidence'
+    return f'{verify}\npython -m validation report --check "$bundle"/report.html {decision}'
 
 
 def _render_index(folder: Path, language: Language) -> str:

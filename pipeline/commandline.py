@@ -11,7 +11,17 @@ from unicodedata import category
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from pipeline.errors import EXIT_NOT_DONE, PipelineError
 
@@ -22,14 +32,24 @@ EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
 
+class RateColumn(ProgressColumn):
+    """How many steps a second are done, once that is known."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate."""
+        rate = task.finished_speed or task.speed
+        return Text("" if rate is None else f"{rate:,.1f}/s", style="progress.data.speed")
+
+
 def make_progress() -> Progress:
-    """Return a progress display on standard error, silent when that is not a terminal."""
+    """Return a display of progress, rate and time left on standard error, silent when that is not a terminal."""
     console = Console(stderr=True)
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
+        RateColumn(),
         TimeRemainingColumn(),
         console=console,
         transient=True,

@@ -5,16 +5,20 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pipeline.commandline import make_progress
+import numpy as np
+from pydantic import Field
+
 from pipeline.documents import Strict
 from pipeline.errors import ModelError
+from pipeline.filling import fill_matrix
 from pipeline.model_folder import compute_weights_digest, find_model
+from pipeline.network import Network
 from pipeline.vectors import DIMENSION, Matrix
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from sentence_transformers import SentenceTransformer
@@ -26,9 +30,20 @@ QUESTION_PROMPT = "task: search result | query: {text}"
 NO_TITLE = "none"
 UNUSED_WEIGHTS = "pooler."
 
+Precision = Literal["float32", "bfloat16"]
+
+
+def is_usual(precision: Precision) -> bool:
+    """Whether a precision goes without saying."""
+    return precision == "float32"
+
 
 class ModelIdentity(Strict):
-    """Which model made a set of vectors: enough to recompute them, never only a label."""
+    """Which model made a set of vectors: enough to recompute them, never only a label.
+
+    The precision that it computed in changes vectors, so it belongs to it. It is written where it is not float32, which
+    all stores were in before there was a choice.
+    """
 
     model_id: str
     revision: str | None
@@ -36,16 +51,27 @@ class ModelIdentity(Strict):
     dimension: int
     document_prompt: str
     question_prompt: str
+    precision: Annotated[Precision, Field(exclude_if=is_usual)] = "float32"
 
 
 class Encoder:
-    """A loaded model with its identity; float32 throughout, because float16 gives NaN with Gemma 3."""
+    """A loaded model with its identity."""
 
-    def __init__(self, model: SentenceTransformer, identity: ModelIdentity, batch_size: int) -> None:
+    def __init__(self, network: Network, identity: ModelIdentity) -> None:
         """Wrap a model whose output has been checked to be 768-dimensional."""
-        self._model = model
-        self._batch_size = batch_size
+        self._network = network
         self.identity = identity
+
+    def embed(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Matrix]]:
+        """Yield places of texts, prompts included, with their unit vectors, float32 `(places, 768)`."""
+        return self._network.embed(texts)
+
+    def describe_rows(self) -> dict[str, object]:
+        """Return all that the vector of a text depends on, whatever the model is called."""
+        import torch
+
+        identity = {"weights_sha256": self.identity.weights_sha256, "precision": self.identity.precision}
+        return {**identity, "device": self._network.device, "torch": torch.__version__}
 
     def encode_documents(self, chunks: Sequence[Chunk]) -> Matrix:
         """Return unit vectors of passages, float32 `(len(chunks), 768)`, with the section as title."""
@@ -53,24 +79,11 @@ class Encoder:
 
     def encode_questions(self, questions: Sequence[str]) -> Matrix:
         """Return unit vectors of questions, float32 `(len(questions), 768)`."""
-        return self._encode("questions", [QUESTION_PROMPT.format(text=text) for text in questions])
+        return self._encode("questions", [format_question(question) for question in questions])
 
     def _encode(self, what: str, texts: list[str]) -> Matrix:
-        import numpy as np
-
-        order = sorted(range(len(texts)), key=lambda index: (len(texts[index]), index))
         vectors = np.empty((len(texts), DIMENSION), dtype=np.float32)
-        with make_progress() as progress:
-            task = progress.add_task(f"embedding {what}", total=len(texts))
-            for start in range(0, len(order), self._batch_size):
-                batch = order[start : start + self._batch_size]
-                vectors[batch] = self._model.encode(
-                    [texts[index] for index in batch],
-                    batch_size=len(batch),
-                    normalize_embeddings=True,
-                    show_progress_bar=False,
-                )
-                progress.advance(task, len(batch))
+        fill_matrix(vectors, texts, self.embed, what)
         return vectors
 
 
@@ -79,16 +92,27 @@ def format_document(chunk: Chunk) -> str:
     return DOCUMENT_PROMPT.format(title=chunk.section or NO_TITLE, text=chunk.text)
 
 
+def format_question(question: str) -> str:
+    """Return the text that is embedded for a question."""
+    return QUESTION_PROMPT.format(text=question)
+
+
 def load_encoder(
-    model: str, *, revision: str | None = None, device: str | None = None, batch_size: int = 32, download: bool = False
+    model: str,
+    *,
+    revision: str | None = None,
+    device: str | None = None,
+    token_budget: int | None = None,
+    precision: Precision = "float32",
+    download: bool = False,
 ) -> Encoder:
-    """Load a model by folder or hub id.
+    """Load a model by folder or hub id; `token_budget` is that of `Network`.
 
     Raises:
         ModelError: the model cannot be found, is unsafe, or does not give 768 dimensions.
     """
     folder = find_model(model, revision, download=download)
-    transformer = load_transformer(folder.path, device=device)
+    transformer = load_transformer(folder.path, device=device, precision=precision)
     identity = ModelIdentity(
         model_id=folder.source.model_id,
         revision=folder.source.revision,
@@ -96,12 +120,17 @@ def load_encoder(
         dimension=DIMENSION,
         document_prompt=DOCUMENT_PROMPT,
         question_prompt=QUESTION_PROMPT,
+        precision=precision,
     )
-    return Encoder(transformer, identity, batch_size)
+    return Encoder(Network(transformer, token_budget), identity)
 
 
-def load_transformer(folder: Path, *, device: str | None = None, **model_kwargs: Any) -> SentenceTransformer:
-    """Load the sentence-transformers model of a checked folder in float32, offline and without remote code.
+def load_transformer(
+    folder: Path, *, device: str | None = None, precision: Precision = "float32", **model_kwargs: Any
+) -> SentenceTransformer:
+    """Load the sentence-transformers model of a checked folder, offline and without remote code.
+
+    float16 is not offered, because Gemma 3 gives NaN in it.
 
     Raises:
         ModelError: the folder cannot be loaded or its output is not 768-dimensional.
@@ -111,9 +140,10 @@ def load_transformer(folder: Path, *, device: str | None = None, **model_kwargs:
     from safetensors import SafetensorError
     from sentence_transformers import SentenceTransformer
 
+    dtype = getattr(torch, precision)
     try:
         transformer = SentenceTransformer(
-            str(folder), device=device, local_files_only=True, model_kwargs={"dtype": torch.float32, **model_kwargs}
+            str(folder), device=device, local_files_only=True, model_kwargs={"dtype": dtype, **model_kwargs}
         )
         _require_all_weights(folder, transformer)
     except (OSError, ValueError, LookupError, TypeError, ImportError, RuntimeError, SafetensorError) as error:
@@ -122,6 +152,8 @@ def load_transformer(folder: Path, *, device: str | None = None, **model_kwargs:
     dimension = transformer.get_embedding_dimension()
     if dimension != DIMENSION:
         raise ModelError(folder, f"expected {DIMENSION} dimensions, got {dimension}", "use a 768-D model")
+    for module in list(transformer)[1:]:  # the library loads only the first in the precision that is asked for
+        module.to(dtype)
     return transformer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import mmap
 import os
@@ -195,6 +196,39 @@ def load_vectors(path: Path, rows: int | None = None) -> Matrix:
     return matrix
 
 
+@contextlib.contextmanager
+def create_vectors(path: Path, rows: int) -> Iterator[Matrix]:
+    """Yield a float32 array of shape `(rows, 768)` in which rows are written where they will lie in the file.
+
+    The array is mapped, so memory stays flat however many rows there are. The file is C-order `<f4`, and appears under
+    its name when the block ends well; from then on the array is read-only.
+
+    Raises:
+        InputError: a row is no unit vector in the end; nothing is written.
+        OSError: there is no room for the file, which is found out before the first row.
+    """
+    with replace_file(path) as partial, partial.open("r+b") as stream:
+        header = {"descr": DTYPE, "fortran_order": False, "shape": (rows, DIMENSION)}
+        np.lib.format.write_array_header_1_0(stream, header)
+        offset = stream.tell()
+        _reserve(stream, offset + rows * DIMENSION * np.dtype(DTYPE).itemsize)
+        matrix = np.frombuffer(mmap.mmap(stream.fileno(), 0), DTYPE, offset=offset).reshape(rows, DIMENSION)
+        yield matrix
+        fault = find_value_fault(matrix)
+        if fault is not None:
+            raise InputError(path, fault, "the model's output cannot be stored; check its precision (never float16)")
+        matrix.flags.writeable = False
+
+
+def _reserve(stream: BinaryIO, size: int) -> None:
+    # A mapped file with holes ends the process on a full disk; one whose blocks are there does not.
+    stream.flush()
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(stream.fileno(), 0, size)
+    else:
+        stream.truncate(size)
+
+
 def save_vectors(path: Path, matrix: Matrix) -> None:
     """Write a `(rows, 768)` matrix of unit vectors as C-order `<f4`, atomically.
 
@@ -203,10 +237,5 @@ def save_vectors(path: Path, matrix: Matrix) -> None:
     """
     if matrix.ndim != MATRIX_RANK or matrix.shape[1] != DIMENSION:
         raise InputError(path, f"expected {DIMENSION} dimensions, got shape {matrix.shape}", "use a 768-D model")
-    fault = find_value_fault(matrix)
-    if fault is not None:
-        raise InputError(path, fault, "the model's output cannot be stored; check its precision (never float16)")
-    rows = np.ascontiguousarray(matrix, dtype=DTYPE)
-    with replace_file(path) as partial, partial.open("wb") as stream:
-        np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(rows))
-        stream.write(rows.tobytes())
+    with create_vectors(path, len(matrix)) as stored, np.errstate(invalid="ignore", over="ignore"):
+        stored[:] = matrix

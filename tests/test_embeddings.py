@@ -41,10 +41,18 @@ class Embedded:
     questions: Path
 
 
+@pytest.fixture(autouse=True)
+def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of rows that no other test has filled, in the place of the project's."""
+    folder = tmp_path / "rows"
+    monkeypatch.setattr("pipeline.embeddings.ROWS", folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def encoder(tiny_model: Path) -> Encoder:
     """The tiny model, loaded by the library."""
-    return load_encoder(str(tiny_model), device="cpu", batch_size=5)
+    return load_encoder(str(tiny_model), device="cpu", token_budget=300)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +63,8 @@ def embedded(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Embe
     folder = tmp_path_factory.mktemp("embedded")
     sample = write_sample(folder / "corpus", questions=25)
     made = Embedded(sample, folder / "new" / "embeddings.npy", folder / "new" / "questions.npy")
-    embed(sample.chunks, made.passages, str(tiny_model), sample.questions, made.questions, batch_size=16, device="cpu")
+    model = str(tiny_model)
+    embed(sample.chunks, made.passages, model, sample.questions, made.questions, device="cpu", rows=folder / "rows")
     return made
 
 
@@ -109,16 +118,16 @@ def test_provenance_binds_vectors_text_and_model(embedded: Embedded, tiny_model:
         }
 
 
-@pytest.mark.parametrize("batch_size", [1, 64])
+@pytest.mark.parametrize("token_budget", [1, 4096])
 def test_embedding_again_gives_the_same_vectors(
-    run_cli: Callable[..., Result], embedded: Embedded, tiny_model: Path, tmp_path: Path, batch_size: int
+    run_cli: Callable[..., Result], embedded: Embedded, tiny_model: Path, tmp_path: Path, token_budget: int
 ) -> None:
-    """Another run with another batch size differs by at most 1e-5, and says nothing on success."""
+    """Another run with another token budget differs by at most 1e-5, and says nothing on success."""
     again = tmp_path / "again.npy"
 
     result = run_cli(
         "pipeline.embeddings", "--chunks", embedded.sample.chunks, "--output", again, "--model", tiny_model,
-        "--batch-size", batch_size, "--device", "cpu",
+        "--token-budget", token_budget, "--device", "cpu",
     )  # fmt: skip
 
     assert (result.code, result.out) == (0, "")
@@ -241,11 +250,11 @@ def test_a_model_that_is_not_there_is_named(
     [
         ["--questions", "q.jsonl"],
         ["--questions-output", "q.npy"],
-        ["--batch-size", "0"],
-        ["--batch-size", "many"],
+        ["--token-budget", "0"],
+        ["--token-budget", "many"],
         ["--precision", "float16"],
     ],
-    ids=["questions-alone", "questions-output-alone", "batch-0", "batch-word", "unknown-option"],
+    ids=["questions-alone", "questions-output-alone", "budget-0", "budget-word", "float16"],
 )
 def test_wrong_usage_is_told_apart(
     run_cli: Callable[..., Result], sample: Sample, tiny_model: Path, tmp_path: Path, more: list[str]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pipeline.canary import Canary, Sample, describe_sample, draw_rows
 from pipeline.chunks import load_chunks
 from pipeline.documents import load_json
+from pipeline.embedded_rows import EmbeddedRows
 from pipeline.encoder import load_encoder
 from pipeline.errors import InputError
 from pipeline.gold import load_questions
@@ -86,6 +87,20 @@ def test_the_same_model_and_texts_give_the_same_bytes(project: Path, run_cli: Ca
     assert [path.name for path in output.parent.iterdir()] == ["base.json"]
     assert before.passages.rows != after.passages.rows
     assert before.questions == after.questions
+
+
+def test_what_was_embedded_before_is_not_looked_at(
+    project: Path, run_cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sample is evidence of what the model gives now: no rows are opened for it."""
+
+    def refuse(*_arguments: object) -> None:
+        message = "rows were opened"
+        raise AssertionError(message)
+
+    monkeypatch.setattr(EmbeddedRows, "__init__", refuse)
+
+    assert run_cli(MODULE, "--candidate", "base", "--output", project / "c.json").code == 0
 
 
 FAULTS = {

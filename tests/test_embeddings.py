@@ -15,6 +15,7 @@ from pipeline.chunks import load_chunks
 from pipeline.encoder import load_encoder
 from pipeline.files import compute_sha256
 from pipeline.model_folder import compute_weights_digest
+from pipeline.network import Network
 from pipeline.vectors import load_header, load_vectors
 from tests.bad_input import check_refusal, list_scraps
 from tests.conftest import Result, Sample, write_sample
@@ -23,10 +24,11 @@ from tests.test_encoder import resize_dense
 from tests.test_model_folder import Payload, edit_modules
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from pipeline.encoder import Encoder
+    from pipeline.vectors import Matrix
 
 TOLERANCE = 1e-5
 OLD = b"an older matrix"
@@ -144,6 +146,77 @@ def test_questions_are_left_out_when_not_asked_for(
 
     assert result.code == 0
     assert sorted(path.name for path in target.parent.iterdir()) == ["e.npy", "e.provenance.json"]
+
+
+def count_texts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list that takes every text which goes through a model from now on."""
+    given: list[str] = []
+    embed = Network.embed
+
+    def count(network: Network, texts: Sequence[str]) -> Iterator[tuple[list[int], Matrix]]:
+        given.extend(texts)
+        return embed(network, texts)
+
+    monkeypatch.setattr(Network, "embed", count)
+    return given
+
+
+@pytest.fixture
+def embed_again(
+    run_cli: Callable[..., Result], sample: Sample, tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, bytes]]:
+    """Run the command and return how many texts the model was given, and the bytes of the matrix."""
+    given = count_texts(monkeypatch)
+
+    def run(*more: str) -> tuple[int, bytes]:
+        given.clear()
+        target = tmp_path / "out" / "e.npy"
+        arguments = ("--chunks", sample.chunks, "--output", target, "--model", tiny_model, "--device", "cpu")
+        result = run_cli("pipeline.embeddings", *arguments, *more)
+
+        assert (result.code, result.out, result.err) == (0, "", "")
+        return len(given), target.read_bytes()
+
+    return run
+
+
+def test_an_edit_of_a_chunk_costs_a_chunk(embed_again: Callable[..., tuple[int, bytes]], sample: Sample) -> None:
+    """Nothing is embedded twice, and the bytes are those of embedding all anew."""
+    first, again = embed_again(), embed_again()
+    text = sample.chunks.read_text(encoding="utf-8")
+    sample.chunks.write_text(text.replace("cas numéro 7.", "cas numéro sept."), encoding="utf-8")
+    edited, anew = embed_again(), embed_again("--anew")
+
+    assert [count for count, _ in (first, again, edited, anew)] == [40, 0, 1, 40]
+    assert first[1] == again[1] != edited[1] == anew[1]
+
+
+def test_another_precision_shares_no_rows(embed_again: Callable[..., tuple[int, bytes]]) -> None:
+    """bfloat16 is embedded anew beside float32, and each finds its own again."""
+    counts = [embed_again(*more)[0] for more in ([], ["--precision", "bfloat16"], [], ["--precision", "bfloat16"])]
+
+    assert counts == [40, 40, 0, 0]
+
+
+def test_rows_lie_where_they_are_told_to(
+    embed_again: Callable[..., tuple[int, bytes]], tmp_path: Path, rows: Path
+) -> None:
+    """`--rows` names another folder; `--anew` writes to none."""
+    embed_again("--anew")
+    embed_again("--rows", str(tmp_path / "other"))
+
+    assert not rows.exists()
+    assert len(list((tmp_path / "other").glob("*.db"))) == 1
+
+
+def test_float16_is_refused_with_its_reason(run_cli: Callable[..., Result], sample: Sample, tiny_model: Path) -> None:
+    """Whoever asks for it is told why, and what there is instead."""
+    target = sample.chunks.with_name("e.npy")
+    arguments = ("--chunks", sample.chunks, "--output", target, "--model", tiny_model, "--precision", "float16")
+    result = run_cli("pipeline.embeddings", *arguments)
+
+    assert result.code == 2
+    assert "expected float32 or bfloat16, got float16, because Gemma 3 gives NaN in float16" in result.err
 
 
 def spoil_chunks(sample: Sample, _model: Path) -> list[object]:

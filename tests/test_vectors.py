@@ -24,6 +24,7 @@ from pipeline.vectors import (
     DIMENSION,
     NORM_TOLERANCE,
     VectorHeader,
+    create_vectors,
     find_header_fault,
     find_value_fault,
     load_header,
@@ -306,6 +307,55 @@ def test_a_matrix_that_no_store_could_use_is_not_saved(
         save_vectors(path, matrix)
 
     assert path.read_bytes() == b"older"
+    assert list_scraps(tmp_path) == []
+
+
+@pytest.mark.parametrize("rows", [0, 1, ROWS])
+def test_rows_are_written_where_they_will_lie(tmp_path: Path, rows: int) -> None:
+    """Filled row by row, the file has the bytes of a matrix that is saved whole, and appears at the end."""
+    path, whole = tmp_path / "rows.npy", tmp_path / "whole.npy"
+    with create_vectors(path, rows) as matrix:
+        for row in reversed(range(rows)):
+            matrix[row] = UNITS[row]
+
+        assert not path.exists()
+
+    save_vectors(whole, UNITS[:rows])
+    assert path.read_bytes() == whole.read_bytes() == to_npy(UNITS[:rows])
+    assert list_scraps(tmp_path) == []
+
+
+def test_a_written_matrix_cannot_be_changed(tmp_path: Path) -> None:
+    """Once the file has its name, nobody writes to it by the array that made it."""
+    with create_vectors(tmp_path / "v.npy", ROWS) as matrix:
+        matrix[:] = UNITS
+
+    with pytest.raises(ValueError, match="read-only"):
+        matrix[0, 0] = 0
+
+
+def test_rows_that_were_left_out_are_refused(tmp_path: Path) -> None:
+    """A row that nobody wrote is no unit vector: the older file stays, and no other appears."""
+    path = tmp_path / "v.npy"
+    path.write_bytes(b"older")
+
+    with (
+        pytest.raises(InputError, match=r"row 7 has length 0\.0000, expected 1 ± 0\.001 \(1 such rows\)"),
+        create_vectors(path, ROWS) as matrix,
+    ):
+        matrix[:7], matrix[8:] = UNITS[:7], UNITS[8:]
+
+    assert path.read_bytes() == b"older"
+    assert list_scraps(tmp_path) == []
+
+
+def test_a_full_disk_is_found_out_before_the_first_row(tmp_path: Path) -> None:
+    """The room is taken beforehand, because a mapped file that finds none later ends the process."""
+    path = tmp_path / "v.npy"
+
+    with pytest.raises(OSError, match=r"v\.npy"), create_vectors(path, 10**13):
+        pytest.fail("there is no such room")
+
     assert list_scraps(tmp_path) == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import numpy as np
 import typer
@@ -17,6 +17,7 @@ from pipeline.encoder import ModelIdentity, load_encoder
 from pipeline.files import compute_sha256, write_json
 from pipeline.gold import load_questions
 from pipeline.params import BUILD, CandidateName, load_params
+from pipeline.precision import Precision, parse_precision
 from pipeline.vectors import DIMENSION, DTYPE, Matrix, find_value_fault
 
 if TYPE_CHECKING:
@@ -71,14 +72,17 @@ def draw_rows(text_sha256: str, total: int) -> list[int]:
 def embed_canary(
     candidate: Annotated[CandidateName, typer.Option(help="Whose built model embeds the sample.")],
     output: Annotated[Path, typer.Option(help="Where the canary file goes.")],
+    precision: Annotated[
+        str, typer.Option(parser=parse_precision, metavar="[float32|bfloat16]", help="What the store was embedded in.")
+    ] = "float32",
 ) -> None:
     """Embed a sample of every corpus's passages and questions by the candidate's model, in a run of its own.
 
     The gate holds the store's rows against it: a right label on another model's vectors, or a prompt that was dropped,
-    shows there.
+    shows there. Nothing that was embedded before is looked up.
     """
     corpora: dict[str, CorpusCanary] = {}
-    encoder = load_encoder(str(BUILD / "models" / candidate))
+    encoder = load_encoder(str(BUILD / "models" / candidate), precision=cast("Precision", precision))
     for corpus in load_params().corpora:
         chunks, questions = load_chunks(corpus.chunks).chunks, load_questions(corpus.questions)
         digests = compute_sha256(corpus.chunks), compute_sha256(corpus.questions)

@@ -11,10 +11,11 @@ import typer
 from pipeline.chunks import load_chunks
 from pipeline.commandline import run_command
 from pipeline.embedded_rows import EmbeddedRows
-from pipeline.encoder import Encoder, Precision, format_document, format_question, load_encoder
+from pipeline.encoder import Encoder, format_document, format_question, load_encoder
 from pipeline.filling import fill_matrix
 from pipeline.gold import load_questions
 from pipeline.params import BUILD, load_params
+from pipeline.precision import Precision, parse_precision
 from pipeline.provenance import Role, write_provenance
 from pipeline.vectors import create_vectors
 
@@ -22,16 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROWS = BUILD / "rows"
-PRECISIONS = ("float32", "bfloat16")
-
-
-def parse_precision(word: str) -> str:
-    """Return a precision that a model may compute in. Raises `BadParameter` for another, with the reason."""
-    if word not in PRECISIONS:
-        reason = ", because Gemma 3 gives NaN in float16" if word == "float16" else ""
-        message = f"expected {' or '.join(PRECISIONS)}, got {word}{reason}"
-        raise typer.BadParameter(message)
-    return word
 
 
 def embed(

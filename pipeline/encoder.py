@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +15,7 @@ from pipeline.errors import ModelError
 from pipeline.filling import fill_matrix
 from pipeline.model_folder import compute_weights_digest, find_model
 from pipeline.network import Network
+from pipeline.precision import Precision, is_usual
 from pipeline.vectors import DIMENSION, Matrix
 
 if TYPE_CHECKING:
@@ -29,13 +30,6 @@ DOCUMENT_PROMPT = "title: {title} | text: {text}"
 QUESTION_PROMPT = "task: search result | query: {text}"
 NO_TITLE = "none"
 UNUSED_WEIGHTS = "pooler."
-
-Precision = Literal["float32", "bfloat16"]
-
-
-def is_usual(precision: Precision) -> bool:
-    """Whether a precision goes without saying."""
-    return precision == "float32"
 
 
 class ModelIdentity(Strict):

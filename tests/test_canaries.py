@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.canary import Canary, CorpusCanary, Sample, describe_sample, draw_rows
 from pipeline.chunks import load_chunks
-from pipeline.encoder import load_encoder
+from pipeline.encoder import load_encoder, load_transformer
 from pipeline.gold import load_questions
 from pipeline.provenance import write_provenance
 from pipeline.store import StoreInputs, build_store
@@ -350,7 +350,7 @@ def test_a_real_model_is_held_to_its_prompt(tmp_path: Path, tiny_model: Path, *,
     sample = write_sample(tmp_path / "text", rows=24, questions=24)
     chunks, asked = load_chunks(sample.chunks).chunks, [each.text for each in load_questions(sample.questions)]
     encoder = load_encoder(str(tiny_model), device="cpu")
-    bare = encoder._model.encode(asked, normalize_embeddings=True)  # noqa: SLF001 - what a wrong program would do
+    bare = load_transformer(tiny_model, device="cpu").encode(asked, normalize_embeddings=True)
     inputs = StoreInputs(sample.chunks, tmp_path / "e.npy", sample.questions, tmp_path / "q.npy")
     save_vectors(inputs.embeddings, encoder.encode_documents(chunks))
     save_vectors(inputs.question_embeddings, bare if dropped else encoder.encode_questions(asked))

@@ -103,6 +103,15 @@ def test_what_was_embedded_before_is_not_looked_at(
     assert run_cli(MODULE, "--candidate", "base", "--output", project / "c.json").code == 0
 
 
+def test_a_sample_is_embedded_in_the_precision_of_the_store(project: Path, run_cli: Callable[..., Result]) -> None:
+    """A store in bfloat16 is held against a sample in bfloat16, which says so."""
+    output = project / "c.json"
+    result = run_cli(MODULE, "--candidate", "base", "--output", output, "--precision", "bfloat16")
+
+    assert result.code == 0
+    assert load_json(output, Canary).model.precision == "bfloat16"
+
+
 FAULTS = {
     "no model": ("qlora", None, "build/models/qlora"),
     "malformed corpus": ("base", "corpus/processed/chunks_mode_b_intl.json", "chunks_mode_b_intl.json"),

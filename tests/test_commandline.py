@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -179,6 +181,23 @@ def test_progress_is_silent_outside_a_terminal(capsys: pytest.CaptureFixture[str
             pass
 
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_is_told_rate_and_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How far, how many a second, and how long it will take."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    with make_progress() as progress:
+        task = progress.add_task("passages", total=400)
+        for _ in range(3):
+            time.sleep(0.01)
+            progress.advance(task, 100)
+        progress.refresh()
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+
+    assert re.search(r"passages .* 300/400 [\d,]+\.\d/s 0:00:0\d", shown)
 
 
 def test_errors_keep_their_parts() -> None:

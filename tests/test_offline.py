@@ -105,7 +105,7 @@ def test_embedding_needs_no_network(watched: dict[str, str], sample: Sample, tin
 
     result = run(
         watched, "-m", "pipeline.embeddings", "--chunks", sample.chunks, "--output", output, "--model", tiny_model,
-        "--questions", sample.questions, "--questions-output", questions,
+        "--questions", sample.questions, "--questions-output", questions, "--rows", tmp_path / "rows",
     )  # fmt: skip
 
     assert result.returncode == 0, result.stderr

@@ -51,7 +51,8 @@ class Network:
             return
         tokens = self._model.preprocess(list(texts))
         if "attention_mask" not in tokens:
-            raise ModelError(self._model, "gives no attention mask", "use a model that begins with a transformer")
+            where = type(self._model[0]).__name__
+            raise ModelError(where, "gives no attention mask", "use a model that begins with a transformer")
         batches = cut_batches(tokens["attention_mask"].sum(dim=1).tolist(), self.token_budget)
         with self._open_workers() as workers:
             yield from zip(batches, workers.map(partial(self._compute, tokens), batches), strict=True)

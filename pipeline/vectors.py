@@ -207,7 +207,7 @@ def create_vectors(path: Path, rows: int) -> Iterator[Matrix]:
         InputError: a row is no unit vector in the end; nothing is written.
         OSError: there is no room for the file, which is found out before the first row.
     """
-    with replace_file(path) as partial, partial.open("r+b") as stream:
+    with replace_file(path) as partial, partial.open("w+b") as stream:
         header = {"descr": DTYPE, "fortran_order": False, "shape": (rows, DIMENSION)}
         np.lib.format.write_array_header_1_0(stream, header)
         offset = stream.tell()

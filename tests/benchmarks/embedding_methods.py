@@ -68,7 +68,7 @@ def save_embedded_model(folder: Path) -> None:
         model.save_pretrained(str(folder / "model"), create_model_card=False)
 
 
-def save_bert(folder: Path, layers: int = 12) -> None:
+def save_bert(folder: Path) -> None:
     """Write a BERT of 12 layers × 768, 110 million parameters, with random weights; its tokenizer learns the corpus."""
     import torch
     from sentence_transformers import SentenceTransformer
@@ -78,7 +78,7 @@ def save_bert(folder: Path, layers: int = 12) -> None:
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
     torch.manual_seed(1)
-    config = BertConfig(num_hidden_layers=layers)
+    config = BertConfig()
     words = BertWordPieceTokenizer(lowercase=False)
     texts = [format_document(chunk) for chunk in _load_primary()]
     words.train_from_iterator(texts, vocab_size=config.vocab_size, show_progress=False)

@@ -22,7 +22,7 @@ from tests.benchmarks.embedding_methods import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from tests.benchmarks.race import Race
@@ -49,24 +49,30 @@ def assert_same_vectors(ours: Matrix, theirs: Matrix) -> None:
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE)
 
 
-@pytest.mark.benchmark(group="embedding 448 texts, embedded model")
-def test_embedding_by_the_embedded_model(race: Race, tmp_path: Path) -> None:
-    """The model of the default profile: at least 1.3 times as quick as `encode(batch_size=32)`."""
-    save_embedded_model(tmp_path)
-    save_texts(tmp_path, take_batches(build_texts(), EVERY_FOURTH))
+@pytest.mark.parametrize(
+    ("save_model", "batches", "rounds"),
+    [
+        pytest.param(
+            *(save_embedded_model, EVERY_FOURTH, 5),
+            marks=pytest.mark.benchmark(group="embedding 448 texts, model of the default profile"),
+            id="embedded model",
+        ),
+        pytest.param(
+            *(save_bert, TWO, 3),
+            marks=pytest.mark.benchmark(group="embedding 64 texts, BERT of 110 M parameters"),
+            id="BERT",
+        ),
+    ],
+)
+def test_embedding_beside_the_library(
+    race: Race, tmp_path: Path, save_model: Callable[[Path], None], batches: Sequence[int], rounds: int
+) -> None:
+    """At least 1.3 times as quick as `encode(batch_size=32)`, on batches that it makes of the whole corpus."""
+    save_model(tmp_path)
+    save_texts(tmp_path, take_batches(build_texts(), batches))
 
     limits = {"sentence-transformers": RATIO}
-    race(METHODS, tmp_path, rounds=5, threads=THREADS, agree=assert_same_vectors, limits=limits)
-
-
-@pytest.mark.benchmark(group="embedding 64 texts, BERT of 110 M parameters")
-def test_embedding_by_a_model_of_a_usual_size(race: Race, tmp_path: Path) -> None:
-    """12 layers × 768 with random weights: at least 1.3 times as quick as `encode(batch_size=32)`."""
-    save_bert(tmp_path)
-    save_texts(tmp_path, take_batches(build_texts(), TWO))
-
-    limits = {"sentence-transformers": RATIO}
-    race(METHODS, tmp_path, rounds=3, threads=THREADS, agree=assert_same_vectors, limits=limits)
+    race(METHODS, tmp_path, rounds=rounds, threads=THREADS, agree=assert_same_vectors, limits=limits)
 
 
 @pytest.mark.benchmark(group="embedding 1857 texts after an edit")

@@ -33,7 +33,7 @@ def embed(
     questions_output: Annotated[Path | None, typer.Option(help="Where the questions' .npy goes.")] = None,
     revision: Annotated[str | None, typer.Option(help="Hub commit; default: as params.yaml pins it.")] = None,
     token_budget: Annotated[
-        int | None, typer.Option(min=1, help="Tokens a forward pass; default: one text on a CPU, else 32,768.")
+        int | None, typer.Option(min=1, help="Tokens a forward pass; default: 2048 on a CPU, else 32,768.")
     ] = None,
     precision: Annotated[
         str, typer.Option(parser=parse_precision, metavar="[float32|bfloat16]", help="What the model computes in.")

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from pipeline.vectors import Matrix
 
-# On a CPU each text goes alone: nothing is padded, what is computed stays in the cache, and the bits of a vector do not
-# depend on which other texts there are. A graphics processor has to be filled.
-ALONE = 1
-FULL = 32_768
+# On a CPU only texts of one length share a pass: nothing is padded, and what is computed stays in the cache. Where this
+# was tried, a vector then has the same bits whatever texts are beside it. A graphics processor has to be filled.
+CPU_BUDGET = 2048
+DEVICE_BUDGET = 32_768
 
 
 class Network:
@@ -32,10 +32,10 @@ class Network:
     """
 
     def __init__(self, model: SentenceTransformer, token_budget: int | None = None) -> None:
-        """Make a model ready; without a budget, each text goes alone on a CPU, and 32,768 tokens at once elsewhere."""
+        """Make a model ready; without a budget it is 2048 tokens on a CPU, 32,768 elsewhere."""
         self._model = model.eval()
         self.device: str = model.device.type
-        self.token_budget = token_budget or (ALONE if self.device == "cpu" else FULL)
+        self.token_budget = token_budget or (CPU_BUDGET if self.device == "cpu" else DEVICE_BUDGET)
         if self.device == "cpu":
             speed_up_linear(model)
 
@@ -53,7 +53,8 @@ class Network:
         if "attention_mask" not in tokens:
             where = type(self._model[0]).__name__
             raise ModelError(where, "gives no attention mask", "use a model that begins with a transformer")
-        batches = cut_batches(tokens["attention_mask"].sum(dim=1).tolist(), self.token_budget)
+        lengths = tokens["attention_mask"].sum(dim=1).tolist()
+        batches = cut_batches(lengths, self.token_budget, padded=self.device != "cpu")
         with self._open_workers() as workers:
             yield from zip(batches, workers.map(partial(self._compute, tokens), batches), strict=True)
 

@@ -34,19 +34,23 @@ def normalise_question(text: str) -> str:
     return _NOT_WORD.sub(" ", bare).strip()
 
 
+def _sort_words(text: str) -> str:
+    return " ".join(sorted(normalise_question(text).split()))
+
+
 def find_leaks(gold: Sequence[str], training: Sequence[str], threshold: float) -> list[Leak]:
     """Compare every gold question with every training question, whatever the order of their words.
 
-    The similarity is the normalised insertion–deletion similarity of the sorted words (RapidFuzz `token_sort_ratio`);
-    `threshold` percent and more count as a near-duplicate. Questions against corpus text is not a leak and is not
-    looked at.
+    The similarity is the normalised insertion–deletion similarity of the sorted words (RapidFuzz `token_sort_ratio`,
+    whose sorting is done here, once a question instead of once a pair); `threshold` percent and more count as a
+    near-duplicate. Questions against corpus text is not a leak and is not looked at.
     """
     if not gold or not training:
         return []
     table = process.cdist(
-        [normalise_question(text) for text in gold],
-        [normalise_question(text) for text in training],
-        scorer=fuzz.token_sort_ratio,
+        [_sort_words(text) for text in gold],
+        [_sort_words(text) for text in training],
+        scorer=fuzz.ratio,
         score_cutoff=threshold,
         dtype=np.float32,
         workers=-1,

@@ -51,14 +51,21 @@ def rank_cosine(questions: Matrix, passages: Matrix, depth: int) -> Ranking:
 def build_match(question: str) -> str:
     """Return an FTS5 MATCH expression: every word quoted, joined by OR.
 
-    FTS5's implicit AND finds nothing for a whole question, and a raw question is a syntax error. Accents are composed
-    first: a bare combining mark would cut its word in two. FTS5 takes hours over the words of a book: of so many, each
-    is looked for once.
+    FTS5's implicit AND finds nothing for a whole question, and a raw question is a syntax error.
+    """
+    return " OR ".join(f'"{word}"' for word in list_words(question))
+
+
+def list_words(question: str) -> list[str]:
+    """Return the words that are looked for, in the order of the question, repeated ones repeated.
+
+    Accents are composed first: a bare combining mark would cut its word in two. FTS5 takes hours over the words of a
+    book: of so many, each is looked for once.
     """
     words = _WORD.findall(unicodedata.normalize("NFC", question))
     if len(words) > _MANY_WORDS:
         words = list(dict.fromkeys(words))[:_MANY_WORDS]
-    return " OR ".join(f'"{word}"' for word in words)
+    return words
 
 
 def rank_fulltext(connection: sqlite3.Connection, question: str, depth: int) -> Ranking:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from rapidfuzz import fuzz
 
 from pipeline.leaks import find_leaks, normalise_question
 
@@ -107,3 +108,17 @@ def test_a_shuffled_copy_never_escapes(texts: list[str]) -> None:
     leaks = find_leaks(texts, shuffled, 90.0)
 
     assert {leak.gold for leak in leaks if leak.similarity == 100} == set(texts)
+
+
+@settings(max_examples=50, deadline=None)
+@given(gold=st.lists(letters, min_size=1, max_size=4), training=st.lists(letters, min_size=1, max_size=4))
+@example(gold=["b a"], training=["a  b"])
+def test_words_sorted_beforehand_are_as_alike_as_words_sorted_pair_by_pair(
+    gold: list[str], training: list[str]
+) -> None:
+    """Every pair above the threshold is found with the similarity that RapidFuzz gives the two questions."""
+    found = [(leak.gold, leak.training, leak.similarity) for leak in find_leaks(gold, training, 40.0)]
+    pairs = [(one, other, normalise_question(one), normalise_question(other)) for one in gold for other in training]
+    alike = [(one, other, fuzz.token_sort_ratio(a, b, score_cutoff=40.0)) for one, other, a, b in pairs]
+
+    assert found == [(one, other, np.float32(ratio)) for one, other, ratio in alike if ratio > 0]

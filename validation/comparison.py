@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipeline.database import open_database
-from pipeline.retrieval import Ranking, fuse_rankings, rank_cosine, rank_fulltext
+from pipeline.fulltext import rank_questions
+from pipeline.retrieval import Ranking, fuse_rankings, rank_cosine
 from validation.metrics import RECALL_DEPTHS, Positions, Ranks, Values, compute_metrics, rank_listed, rank_relevant
 from validation.statistics import Bootstrap, find_clusters
 
@@ -160,7 +161,7 @@ def rank_baselines(store: StoreEvidence, corpus: CorpusEvidence, nearest: dict[s
     Both databases hold the same text (STO203), so one of them is asked.
     """
     with open_database(store.folder / store.manifest.files.database.name) as connection:
-        lexical = [rank_fulltext(connection, question.text, LIST_DEPTH) for question in corpus.gold.questions]
+        lexical = rank_questions(connection, [question.text for question in corpus.gold.questions], LIST_DEPTH)
     rankings = {"BM25": lexical}
     for name, listed in nearest.items():
         pairs = zip(lexical, listed, strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 EXIT_NOT_DONE = 30
 
 
@@ -23,6 +25,10 @@ class PipelineError(Exception):
         self.where = str(where)
         self.problem = problem
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, str]]:
+        """Let another process raise the same error."""
+        return type(self), (self.where, self.problem, self.remedy)
 
 
 class InputError(PipelineError):

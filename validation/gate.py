@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from pipeline.chunks import load_chunks
 from pipeline.files import compute_sha256
 from pipeline.gold import load_gold
+from pipeline.vectors import MATRIX_RANK
 from validation.canaries import check_canary
 from validation.catalogue import WHOLE
 from validation.comparison import Comparison, answer_questions, build_design, compare_answers, find_slices, get_matrices
@@ -21,7 +26,7 @@ from validation.leakage import TrainingEvidence, check_leak
 from validation.outcomes import Check, Decision, Outcome
 from validation.preconditions import check_preconditions
 from validation.slices import SliceResult, check_slices, judge_slices
-from validation.stores import ROLES, CorpusRequest, check_corpus, check_stores
+from validation.stores import ROLES, CorpusRequest, Opened, check_corpus, check_stores, open_stores
 from validation.waivers import apply_waivers
 
 if TYPE_CHECKING:
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     from pipeline.params import CandidateName
     from validation.certificate import Certificate
     from validation.custody import Survey
+    from validation.expectations import SuiteRunner
     from validation.latency import LatencyEvidence
     from validation.policy import Criterion, Policy, Rulebook, Rules
     from validation.releasing.receipt import Receipt
@@ -80,14 +86,30 @@ class Judgement:
     inputs: list[Input]
 
 
-def judge(request: GateRequest, rulebook: Rulebook, rules: Rules, announce: Callable[[str], None]) -> Judgement:
-    """Judge base and candidate over every corpus; `announce` is told what is being looked at.
+def judge(
+    request: GateRequest,
+    rulebook: Rulebook,
+    rules: Rules,
+    announce: Callable[[str], None],
+    runner: SuiteRunner | None = None,
+) -> Judgement:
+    """Judge base and candidate over every corpus.
+
+    Args:
+        request: what is judged.
+        rulebook: policy, requirements, catalogue and suites.
+        rules: the part of the policy that applies.
+        announce: is told what is being looked at.
+        runner: runs the suites; by default, in this process.
 
     Raises:
         InputError: a corpus or gold set is malformed, so nothing can be judged.
     """
-    runner = ExpectationRunner(rulebook.suites)
-    findings = [judge_corpus(corpus, request, rulebook.policy, rules, runner, announce) for corpus in request.corpora]
+    runner = runner or ExpectationRunner(rulebook.suites)
+    # While the suites run, others search and compare; what they find, or raise, is asked for at its turn.
+    with ThreadPoolExecutor() as pool:
+        looks = [look_at(corpus, request, rulebook.policy, rules, pool, announce) for corpus in request.corpora]
+        findings = [judge_corpus(look, request, rulebook.policy, rules, runner, announce) for look in looks]
     declared = [key for found in findings for key in found.declared]
     executed = [check for found in findings for check in found.executed]
     inputs = [*list_inputs(rulebook, ((found.corpus, found.stores.values()) for found in findings)), *request.inputs]
@@ -99,20 +121,53 @@ def judge(request: GateRequest, rulebook: Rulebook, rules: Rules, announce: Call
     return Judgement(decide(ledger, protects_base=request.for_release), ledger, findings, inputs)
 
 
-def judge_corpus(
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One corpus with both its stores as opened, and what is being worked out about them meanwhile."""
+
+    request: CorpusRequest
+    corpus: CorpusEvidence
+    opened: Opened
+    declared: list[Key]
+    find_leak: Callable[[], Check]
+    compare: Callable[[], tuple[Comparison, list[SliceResult]]]
+
+
+def look_at(
     request: CorpusRequest,
     whole: GateRequest,
     policy: Policy,
     rules: Rules,
-    runner: ExpectationRunner,
+    pool: ThreadPoolExecutor,
     announce: Callable[[str], None],
-) -> CorpusFindings:
-    """Look at one corpus with both its stores and compare their answers."""
+) -> Look:
+    """Read one corpus with both its stores, and let what takes long begin."""
     corpus = load_corpus(request)
     announce(f"corpus {corpus.name}")
     declared = list(declare_checks(corpus, request, whole, policy, rules))
+    leak = partial(check_leak, rules.leak, corpus, whole.training, policy.limits.leak_similarity)
+    if (rules.leak, corpus.name) in declared:
+        leak = pool.submit(leak).result
+    opened = open_stores(request, corpus, announce)
+    compare = partial(compare_retrieval, corpus, opened.stores, policy)
+    if is_comparable(opened.stores):
+        compare = pool.submit(compare).result
+    return Look(request, corpus, opened, declared, leak, compare)
+
+
+def judge_corpus(
+    look: Look,
+    whole: GateRequest,
+    policy: Policy,
+    rules: Rules,
+    runner: SuiteRunner,
+    announce: Callable[[str], None],
+) -> CorpusFindings:
+    """Judge one corpus with both its stores, and compare their answers where the stores can be trusted."""
+    request, corpus, stores, declared = look.request, look.corpus, look.opened.stores, look.declared
+    announce(f"expectations of {corpus.name}")
     executed = check_corpus(corpus, policy.limits, runner)
-    stores, checks = check_stores(request, corpus, policy.limits, runner, announce)
+    checks = check_stores(look.opened, corpus, request, policy.limits, runner)
     if rules.canary in {check for check, _ in declared}:
         limit = policy.limits.canary_similarity
         for store in stores.values():
@@ -120,7 +175,7 @@ def judge_corpus(
     announce(f"training pairs against {corpus.name}")
     found = CorpusFindings(request, corpus, stores, declared, executed + checks)
     if (rules.leak, corpus.name) in declared:
-        found.executed.append(check_leak(rules.leak, corpus, whole.training, policy.limits.leak_similarity))
+        found.executed.append(look.find_leak())
     if len(stores) == len(ROLES):
         found.executed += check_latencies(found, whole.latency, policy, rules)
     announce(f"retrieval on {corpus.name}")
@@ -129,9 +184,17 @@ def judge_corpus(
     if blocking is not None:
         found.executed += [block(key, blocking) for key in list_retrieval_keys(request, rules, declared)]
     else:
-        found.compared = compare_retrieval(corpus, stores, policy)
+        found.compared = look.compare()
         found.executed += check_answers(*found.compared, request, policy, rules, declared)
     return found
+
+
+def is_comparable(stores: dict[CandidateName, StoreEvidence]) -> bool:
+    """Whether both stores hold what vectors are made of; whether they are fit to be compared, the checks say."""
+    matrices = [part.values for store in stores.values() for part in (store.passages, store.questions)]
+    return len(stores) == len(ROLES) and all(
+        matrix.dtype == np.float32 and matrix.ndim == MATRIX_RANK for matrix in matrices
+    )
 
 
 def load_corpus(request: CorpusRequest) -> CorpusEvidence:

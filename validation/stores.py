@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from validation.evidence import StoreEvidence, collect_store
-from validation.expectations import ExpectationRunner, list_parameters
+from validation.expectations import list_parameters
 from validation.frames import build_chunk_frame, build_database_frame, build_metadata_frame, build_vector_frame
 from validation.outcomes import Check, Outcome
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from pipeline.params import CandidateName
     from validation.evidence import CorpusEvidence
+    from validation.expectations import SuiteRunner
     from validation.policy import Limits
 
 ROLES: tuple[CandidateName, CandidateName] = ("base", "qlora")
@@ -37,36 +38,47 @@ class CorpusRequest:
     model_ids: dict[CandidateName, str] | None
 
 
-def check_corpus(corpus: CorpusEvidence, limits: Limits, runner: ExpectationRunner) -> list[Check]:
+def check_corpus(corpus: CorpusEvidence, limits: Limits, runner: SuiteRunner) -> list[Check]:
     """Run the expectations over the chunks."""
     parameters = list_parameters(limits, rows=corpus.total, model_id="", corpora=[corpus.name])
     return runner.run("chunks", corpus.name, build_chunk_frame(corpus.chunks), parameters)
 
 
-def check_stores(
-    request: CorpusRequest,
-    corpus: CorpusEvidence,
-    limits: Limits,
-    runner: ExpectationRunner,
-    announce: Callable[[str], None],
-) -> tuple[dict[CandidateName, StoreEvidence], list[Check]]:
-    """Open both stores and run integrity checks and expectations over each that can be trusted."""
-    stores: dict[CandidateName, StoreEvidence] = {}
-    checks: list[Check] = []
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The stores of a corpus that can be trusted, and what the look at the bytes of each store said."""
+
+    stores: dict[CandidateName, StoreEvidence]
+    integrity: dict[CandidateName, list[Check]]
+
+
+def open_stores(request: CorpusRequest, corpus: CorpusEvidence, announce: Callable[[str], None]) -> Opened:
+    """Open both stores and run the integrity checks of each."""
+    opened = Opened({}, {})
     for role in ROLES:
         announce(f"store {role} of {corpus.name}")
-        store, found = collect_store(role, request.stores[role], corpus)
-        checks += found
+        store, opened.integrity[role] = collect_store(role, request.stores[role], corpus)
         if store is not None:
-            stores[role] = store
-            checks += check_store(store, corpus, request, limits, runner)
-    if len(stores) == len(ROLES):
-        checks.append(check_distinct(stores["base"], stores["qlora"], corpus.name))
-    return stores, checks
+            opened.stores[role] = store
+    return opened
+
+
+def check_stores(
+    opened: Opened, corpus: CorpusEvidence, request: CorpusRequest, limits: Limits, runner: SuiteRunner
+) -> list[Check]:
+    """Return the integrity checks of both stores with the expectations over each that can be trusted."""
+    checks: list[Check] = []
+    for role, found in opened.integrity.items():
+        checks += found
+        if role in opened.stores:
+            checks += check_store(opened.stores[role], corpus, request, limits, runner)
+    if len(opened.stores) == len(ROLES):
+        checks.append(check_distinct(opened.stores["base"], opened.stores["qlora"], corpus.name))
+    return checks
 
 
 def check_store(
-    store: StoreEvidence, corpus: CorpusEvidence, request: CorpusRequest, limits: Limits, runner: ExpectationRunner
+    store: StoreEvidence, corpus: CorpusEvidence, request: CorpusRequest, limits: Limits, runner: SuiteRunner
 ) -> list[Check]:
     """Run model identity and the expectations over one store's matrices and database."""
     model_id = request.model_ids[store.role] if request.model_ids else store.manifest.model_id

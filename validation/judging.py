@@ -1,0 +1,74 @@
+"""Gather what is to be judged, judge it, and leave a decision whatever happens."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from pipeline.params import load_params
+from validation.answers import write_answers
+from validation.gate import judge
+from validation.policy import load_rulebook
+from validation.record import build_record, build_refusal, write_record
+from validation.render import quote
+from validation.request import Evidence, build_foreign_request, build_release_request
+from validation.stores import CorpusRequest
+
+if TYPE_CHECKING:
+    from datetime import date
+    from pathlib import Path
+
+    from validation.beside import RunnerBeside
+    from validation.document import Record
+    from validation.policy import Rulebook
+
+
+def build_pair(base: Path, candidate: Path, chunks: Path, questions: Path, qrels: Path) -> CorpusRequest:
+    """Return the request to compare two stores from anywhere."""
+    stores = {"base": base, "qlora": candidate}
+    return CorpusRequest(chunks, questions, qrels, stores, primary=True, total=None, model_ids=None)
+
+
+def judge_and_record(
+    stores: CorpusRequest | None, triplets: Path | None, policy: Path, output: Path, day: date, runner: RunnerBeside
+) -> tuple[Record, Path]:
+    """Decide, and write the decision; what stands in the way of one is written down as well, and then raised."""
+    try:
+        rulebook = load_rulebook(policy)
+        runner.open(rulebook.suites)
+        record = decide_stores(stores, triplets, rulebook, output, day, runner)
+        return record, write_record(record, output)
+    except Exception as error:
+        write_record(build_refusal(error, for_release=stores is None), output)
+        raise
+
+
+def decide_stores(
+    stores: CorpusRequest | None,
+    triplets: Path | None,
+    rulebook: Rulebook,
+    output: Path,
+    day: date,
+    runner: RunnerBeside,
+) -> Record:
+    """Gather evidence, judge it and return the decision document; without `stores`, the project's own are judged.
+
+    Raises:
+        PipelineError: a corpus, the evidence or params.yaml is malformed, so nothing can be judged.
+    """
+    console = Console(stderr=True)
+    with console.status("gate") as status:
+        evidence = Evidence(
+            folder=output,
+            rounds=rulebook.policy.statistics.rounds,
+            announce=lambda what: status.update(quote(what)),
+            warn=lambda what: console.print(quote(what), soft_wrap=True),
+        )
+        if stores:
+            request = build_foreign_request(stores, triplets, day, evidence)
+        else:
+            request = build_release_request(load_params(), day, evidence)
+        rules = rulebook.policy.comparison if stores else rulebook.policy.release
+        judgement = judge(request, rulebook, rules, evidence.announce, runner)
+        return build_record(judgement, request, rulebook, write_answers(judgement.findings, output))

@@ -25,9 +25,9 @@ _STATEMENT = "SELECT rowid - 1, rank FROM chunks_fts WHERE chunks_fts MATCH ?"
 def rank_questions(connection: sqlite3.Connection, questions: Sequence[str], depth: int) -> list[Ranking]:
     """Return for each question what `pipeline.retrieval.rank_fulltext` returns for it, int64 `(≤ depth,)` each.
 
-    BM25 is a sum over the words of the question. FTS5 gives each word's share; the shares are added in the order of the
+    BM25 is a sum over the words of a question. FTS5 gives each word's share; the shares are added in the order of the
     words, as FTS5 adds them, so that the sums are the same to the bit. A question of common words touches nearly every
-    passage, and is the dearer the more words it has; here a word costs its passages once, however many questions use it.
+    passage, once for each word; here a word is looked up once, however many questions have it.
     """
     asked = [list_words(question) for question in questions]
     shares = {word: _look_up(connection, word) for word in dict.fromkeys(itertools.chain(*asked))}

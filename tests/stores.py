@@ -130,7 +130,8 @@ def enter_project(patch: pytest.MonkeyPatch, root: Path, params: Params) -> None
 
     The training pairs are written, and that the candidate was trained on them; stores and corpora must be there.
     """
-    importlib.import_module("validation.__main__")  # a module that is read first under the patches would keep them
+    for name in ("judging", "commands", "releasing.commands"):
+        importlib.import_module(f"validation.{name}")  # read first under the patches it would keep them
     triplets = root / "corpus" / "training" / "triplets_train.jsonl"
     triplets.parent.mkdir(parents=True, exist_ok=True)
     triplets.write_text('{"anchor": "Qui marque les points ?", "positive": "L\'arbitre."}\n', encoding="utf-8")
@@ -140,4 +141,5 @@ def enter_project(patch: pytest.MonkeyPatch, root: Path, params: Params) -> None
     patch.setattr("validation.request.PROJECT_ROOT", root)
     patch.setattr("validation.request.BUILD", root / "build")
     patch.setattr("validation.request.TRIPLETS", triplets)
-    patch.setattr("validation.__main__.load_params", lambda: params)
+    patch.setattr("validation.judging.load_params", lambda: params)
+    patch.setattr("validation.commands.load_params", lambda: params)

@@ -251,7 +251,7 @@ def test_a_gate_that_decides_wrongly_is_not_certified(
 ) -> None:
     """Exit code 30 and one line; the certificate says which trial came out how, and CER501 refuses it."""
     monkeypatch.setattr(validation.gate, "check_leak", pass_leak)
-    monkeypatch.setattr("validation.__main__.load_rulebook", lambda _: few)
+    monkeypatch.setattr("validation.commands.load_rulebook", lambda _: few)
     (tmp_path / "certificate.json").write_text("{}", encoding="utf-8")
     result = run_cli("validation", "certify", "--output", tmp_path)
     certificate = read(tmp_path)

@@ -37,7 +37,9 @@ def index() -> Iterator[sqlite3.Connection]:
 
 
 @settings(max_examples=60, deadline=None)
-@given(texts=st.lists(phrases, min_size=1, max_size=30), questions=st.lists(phrases, max_size=5), depth=st.integers(1, 9))
+@given(
+    texts=st.lists(phrases, min_size=1, max_size=30), questions=st.lists(phrases, max_size=5), depth=st.integers(1, 9)
+)
 @example(texts=["a_b", "a b", "b a"], questions=["a_b", "_", "?"], depth=3)
 @example(texts=["roi roi", "roi", "tour", "roi tour"], questions=["roi roi tour", "tour roi roi"], depth=3)
 def test_the_ranking_is_that_of_each_question_by_itself(texts: list[str], questions: list[str], depth: int) -> None:

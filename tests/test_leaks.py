@@ -121,4 +121,4 @@ def test_words_sorted_beforehand_are_as_alike_as_words_sorted_pair_by_pair(
     pairs = [(one, other, normalise_question(one), normalise_question(other)) for one in gold for other in training]
     alike = [(one, other, fuzz.token_sort_ratio(a, b, score_cutoff=40.0)) for one, other, a, b in pairs]
 
-    assert found == [(one, other, np.float32(ratio)) for one, other, ratio in alike if ratio > 0]
+    assert found == [(one, other, float(np.float32(ratio))) for one, other, ratio in alike if ratio > 0]

@@ -26,7 +26,16 @@ from validation.evidence import StoreEvidence, collect_store
 from validation.gate import load_corpus
 from validation.outcomes import Check, Outcome
 from validation.policy import EXPECTATIONS, Limits, load_rulebook
-from validation.stores import ROLES, CorpusRequest, check_corpus, check_distinct, check_model, check_store, check_stores
+from validation.stores import (
+    ROLES,
+    CorpusRequest,
+    check_corpus,
+    check_distinct,
+    check_model,
+    check_store,
+    check_stores,
+    open_stores,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +86,9 @@ def open_runner() -> RememberingRunner:
 
 def look(pair: CorpusRequest, small: Sample, limits: Limits) -> tuple[dict[CandidateName, StoreEvidence], list[Check]]:
     """Look at both stores of a request."""
-    return check_stores(pair, load_sample(small), limits, open_runner(), lambda _: None)
+    corpus = load_sample(small)
+    opened = open_stores(pair, corpus, lambda _: None)
+    return opened.stores, check_stores(opened, corpus, pair, limits, open_runner())
 
 
 def read(store: Path, small: Sample, role: CandidateName = "qlora") -> StoreEvidence:
@@ -100,7 +111,9 @@ def list_open(checks: list[Check]) -> dict[tuple[str, str], Outcome]:
 def test_both_stores_are_looked_at(pair: CorpusRequest, small: Sample, limits: Limits) -> None:
     """Every check of integrity, vectors and database reports once for each store, and INT104 once for both."""
     told: list[str] = []
-    stores, checks = check_stores(pair, load_sample(small), limits, open_runner(), told.append)
+    corpus = load_sample(small)
+    opened = open_stores(pair, corpus, told.append)
+    stores, checks = opened.stores, check_stores(opened, corpus, pair, limits, open_runner())
     policy = load_rulebook(EXPECTATIONS / "policy.yaml").policy.release
     expected = {("INT104", "fr")}
     for role in ROLES:

@@ -288,7 +288,7 @@ def test_a_defect_leaves_no_earlier_release_standing(
         message = "out of luck"
         raise RuntimeError(message)
 
-    monkeypatch.setattr("validation.__main__.judge", fail)
+    monkeypatch.setattr("validation.judging.judge", fail)
     result = compare(run_cli, pair, tmp_path / "reports")
 
     assert (result.code, result.out, result.err.count("\n")) == (30, "", 1)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from pipeline.commandline import run_app
-
-if TYPE_CHECKING:
-    from typer import Context
 
 # In the order in which they are shown, with the module that holds the function of that name.
 COMMANDS = {
@@ -37,11 +34,11 @@ COMMANDS = {
 class LazyGroup(TyperGroup):
     """Imports the command that is asked for, and no other."""
 
-    def list_commands(self, ctx: Context) -> list[str]:  # noqa: ARG002 - asked so by typer
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer asks with it
         """Return the names of all commands."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: Context, cmd_name: str) -> Any:  # noqa: ARG002 - typer's own type is a private one
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - typer asks with it
         """Return a command, or None where there is none of that name."""
         if cmd_name not in COMMANDS:
             return None

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
 from pipeline.errors import PipelineError
@@ -85,12 +86,12 @@ def serve(connection: Connection) -> None:
     """Import Great Expectations, take the folder of suites, and answer one table after the other until nobody asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # who is interrupted ends this process
     gc.disable()  # it makes no garbage worth looking for in the seconds that it lives
-    from tqdm import tqdm
-
     from validation.expectations import ExpectationRunner, import_great_expectations
 
     import_great_expectations()
-    tqdm.set_lock(threading.RLock())  # one of its own would be shared between processes, and be missed when this ends
+    import_module("tqdm").tqdm.set_lock(
+        threading.RLock()
+    )  # one of its own would be shared between processes, and be missed when this ends
     with contextlib.suppress(EOFError):
         suites, runner = connection.recv(), None
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import warnings
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -56,11 +57,10 @@ def import_great_expectations() -> ModuleType:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "module 'sre_", DeprecationWarning)
-            import great_expectations as gx
+            return import_module("great_expectations")
     finally:
         if is_collecting:
             gc.enable()
-    return gx
 
 
 class ExpectationRunner:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +14,14 @@ from pipeline.gold import load_gold
 from pipeline.vectors import MATRIX_RANK
 from validation.canaries import check_canary
 from validation.catalogue import WHOLE
-from validation.comparison import Comparison, answer_questions, build_design, compare_answers, find_slices, get_matrices
+from validation.comparison import Comparison, answer_questions, build_design, compare_answers, get_matrices
 from validation.criteria import check_criterion, check_floor
 from validation.decision import Key, block, complete_ledger, decide
+from validation.declared import declare_checks, list_criteria, list_retrieval_keys
 from validation.evidence import CorpusEvidence, StoreEvidence
 from validation.expectations import ExpectationRunner
 from validation.inputs import Input, list_inputs
-from validation.latency import check_latency, collect_digests
+from validation.latency import check_latencies
 from validation.leakage import TrainingEvidence, check_leak
 from validation.outcomes import Check, Decision, Outcome
 from validation.preconditions import check_preconditions
@@ -30,7 +30,7 @@ from validation.stores import ROLES, CorpusRequest, Opened, check_corpus, check_
 from validation.waivers import apply_waivers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from datetime import date
 
     from pipeline.canary import Canary
@@ -39,8 +39,11 @@ if TYPE_CHECKING:
     from validation.custody import Survey
     from validation.expectations import SuiteRunner
     from validation.latency import LatencyEvidence
-    from validation.policy import Criterion, Policy, Rulebook, Rules
+    from validation.policy import Policy, Rulebook, Rules
     from validation.releasing.receipt import Receipt
+
+
+Compared = tuple[Comparison, list[SliceResult]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,8 @@ class GateRequest:
     """Everything that is judged; evidence that is not there is None and makes its checks ERROR where required.
 
     `for_release` protects the base (HALT) and lets waivers speak; `as_of` is the day on which waivers are looked at;
-    `attempt` counts decisions; `inputs` are the files from which that evidence was read.
+    `attempt` counts decisions; `inputs` are the files from which that evidence was read; `read` are the corpora where
+    they were read already, to know their names.
     """
 
     corpora: list[CorpusRequest]
@@ -62,6 +66,7 @@ class GateRequest:
     as_of: date
     attempt: int | None = None
     inputs: tuple[Input, ...] = ()
+    read: tuple[CorpusEvidence, ...] = ()
 
 
 @dataclass(slots=True)
@@ -73,7 +78,7 @@ class CorpusFindings:
     stores: dict[CandidateName, StoreEvidence]
     declared: list[Key]
     executed: list[Check]
-    compared: tuple[Comparison, list[SliceResult]] | None = None
+    compared: Compared | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,8 @@ def judge(
     runner = runner or ExpectationRunner(rulebook.suites)
     # While the suites run, others search and compare; what they find, or raise, is asked for at its turn.
     with ThreadPoolExecutor() as pool:
-        looks = [look_at(corpus, request, rulebook.policy, rules, pool, announce) for corpus in request.corpora]
+        corpora = zip(request.corpora, request.read or map(load_corpus, request.corpora), strict=True)
+        looks = [look_at(*pair, request, rulebook.policy, rules, pool, announce) for pair in corpora]
         findings = [judge_corpus(look, request, rulebook.policy, rules, runner, announce) for look in looks]
     declared = [key for found in findings for key in found.declared]
     executed = [check for found in findings for check in found.executed]
@@ -123,36 +129,37 @@ def judge(
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """One corpus with both its stores as opened, and what is being worked out about them meanwhile."""
+    """One corpus with both its stores as opened, and what is being worked out about them meanwhile.
+
+    `leak` is None where it is not declared, `compared` where the stores cannot be compared.
+    """
 
     request: CorpusRequest
     corpus: CorpusEvidence
     opened: Opened
     declared: list[Key]
-    find_leak: Callable[[], Check]
-    compare: Callable[[], tuple[Comparison, list[SliceResult]]]
+    leak: Future[Check] | None
+    compared: Future[Compared] | None
 
 
 def look_at(
     request: CorpusRequest,
+    corpus: CorpusEvidence,
     whole: GateRequest,
     policy: Policy,
     rules: Rules,
     pool: ThreadPoolExecutor,
     announce: Callable[[str], None],
 ) -> Look:
-    """Read one corpus with both its stores, and let what takes long begin."""
-    corpus = load_corpus(request)
+    """Open both stores of one corpus, and let what takes long begin."""
     announce(f"corpus {corpus.name}")
     declared = list(declare_checks(corpus, request, whole, policy, rules))
-    leak = partial(check_leak, rules.leak, corpus, whole.training, policy.limits.leak_similarity)
+    leak = None
     if (rules.leak, corpus.name) in declared:
-        leak = pool.submit(leak).result
+        leak = pool.submit(check_leak, rules.leak, corpus, whole.training, policy.limits.leak_similarity)
     opened = open_stores(request, corpus, announce)
-    compare = partial(compare_retrieval, corpus, opened.stores, policy)
-    if is_comparable(opened.stores):
-        compare = pool.submit(compare).result
-    return Look(request, corpus, opened, declared, leak, compare)
+    compared = pool.submit(compare_early, corpus, opened.stores, policy) if is_comparable(opened.stores) else None
+    return Look(request, corpus, opened, declared, leak, compared)
 
 
 def judge_corpus(
@@ -174,8 +181,8 @@ def judge_corpus(
             checks += check_canary(rules.canary, store, corpus, whole.canaries.get(store.role), limit)
     announce(f"training pairs against {corpus.name}")
     found = CorpusFindings(request, corpus, stores, declared, executed + checks)
-    if (rules.leak, corpus.name) in declared:
-        found.executed.append(look.find_leak())
+    if look.leak is not None:
+        found.executed.append(look.leak.result())
     if len(stores) == len(ROLES):
         found.executed += check_latencies(found, whole.latency, policy, rules)
     announce(f"retrieval on {corpus.name}")
@@ -184,17 +191,15 @@ def judge_corpus(
     if blocking is not None:
         found.executed += [block(key, blocking) for key in list_retrieval_keys(request, rules, declared)]
     else:
-        found.compared = look.compare()
+        found.compared = look.compared.result() if look.compared else compare_retrieval(corpus, stores, policy)
         found.executed += check_answers(*found.compared, request, policy, rules, declared)
     return found
 
 
 def is_comparable(stores: dict[CandidateName, StoreEvidence]) -> bool:
     """Whether both stores hold what vectors are made of; whether they are fit to be compared, the checks say."""
-    matrices = [part.values for store in stores.values() for part in (store.passages, store.questions)]
-    return len(stores) == len(ROLES) and all(
-        matrix.dtype == np.float32 and matrix.ndim == MATRIX_RANK for matrix in matrices
-    )
+    parts = [part.values for store in stores.values() for part in (store.passages, store.questions)]
+    return len(stores) == len(ROLES) and all(part.dtype == np.float32 and part.ndim == MATRIX_RANK for part in parts)
 
 
 def load_corpus(request: CorpusRequest) -> CorpusEvidence:
@@ -214,54 +219,17 @@ def load_corpus(request: CorpusRequest) -> CorpusEvidence:
     )
 
 
-def declare_checks(
-    corpus: CorpusEvidence, request: CorpusRequest, whole: GateRequest, policy: Policy, rules: Rules
-) -> Iterator[Key]:
-    """List every check that must report for a corpus; an optional one only where its evidence is given."""
-    name, left_out = corpus.name, _list_left_out(corpus, whole, policy, rules)
-    vectors = [*rules.vectors, *({rules.canary} - left_out)]
-    yield from ((check, name) for check in rules.corpus)
-    for role in ROLES:
-        subject = f"{role}/{name}"
-        yield from ((check, subject) for check in rules.integrity if check != "INT104")
-        yield from ((check, f"{subject}/{part}") for part in ("passages", "questions") for check in vectors)
-        yield from ((check, subject) for check in rules.database)
-    if "INT104" in rules.integrity:
-        yield ("INT104", name)
-    ids = [criterion.check for criterion in list_criteria(request, rules)]
-    ids += [rules.floor] if request.primary and rules.floor else []
-    ids += [rules.slices.loss, rules.slices.collapse, *rules.latency.values(), rules.leak]
-    yield from ((check, name) for check in ids if check not in left_out)
-
-
-def _list_left_out(corpus: CorpusEvidence, whole: GateRequest, policy: Policy, rules: Rules) -> set[str]:
-    limits = policy.limits
-    sizes = [len(places) for places in find_slices(corpus, limits.slice_fields).values()]
-    missing = set() if whole.training else {rules.leak}
-    missing |= set() if whole.canaries else {rules.canary}
-    missing |= set() if max(sizes, default=0) >= limits.slice_min else {rules.slices.loss, rules.slices.collapse}
-    return missing & set(rules.optional)
-
-
-def list_criteria(request: CorpusRequest, rules: Rules) -> list[Criterion]:
-    """Return the criteria of a corpus: the primary one carries superiority, every other must not be worse."""
-    return rules.primary if request.primary else rules.secondary
-
-
-def list_retrieval_keys(request: CorpusRequest, rules: Rules, declared: list[Key]) -> list[Key]:
-    """Return the declared checks that need both stores' answers."""
-    ids = {criterion.check for criterion in list_criteria(request, rules)}
-    ids |= {rules.slices.loss, rules.slices.collapse} | ({rules.floor} if rules.floor else set())
-    return [key for key in declared if key[0] in ids]
-
-
-def compare_retrieval(
-    corpus: CorpusEvidence, stores: dict[CandidateName, StoreEvidence], policy: Policy
-) -> tuple[Comparison, list[SliceResult]]:
+def compare_retrieval(corpus: CorpusEvidence, stores: dict[CandidateName, StoreEvidence], policy: Policy) -> Compared:
     """Let both stores answer every gold question, and compare them on the whole and on every slice."""
     base, candidate = (answer_questions(*get_matrices(stores[role]), corpus) for role in ROLES)
     comparison = compare_answers(build_design(corpus, policy), base, candidate)
     return comparison, judge_slices(comparison, policy)
+
+
+def compare_early(corpus: CorpusEvidence, stores: dict[CandidateName, StoreEvidence], policy: Policy) -> Compared:
+    """Compare before anyone knows whether the stores are sound: their checks tell of what is no number, no warning."""
+    with np.errstate(all="ignore"):
+        return compare_retrieval(corpus, stores, policy)
 
 
 def check_answers(
@@ -278,25 +246,3 @@ def check_answers(
         checks.append(check_floor(rules.floor, comparison, policy.limits.recall_floor))
     checks += check_slices(rules.slices, slices, comparison.corpus.name, policy)
     return [check for check in checks if check.key in declared]
-
-
-def check_latencies(
-    found: CorpusFindings, evidence: LatencyEvidence | None, policy: Policy, rules: Rules
-) -> list[Check]:
-    """Judge the latency of each operation by the ratio's interval."""
-    settings = policy.statistics
-    digests = collect_digests(found.stores["base"].manifest, found.stores["qlora"].manifest)
-    return [
-        check_latency(
-            check,
-            operation,
-            evidence,
-            digests,
-            found.corpus.name,
-            limit=policy.limits.latency_ratio,
-            level=settings.level,
-            resamples=settings.resamples,
-            seed=settings.seed,
-        )
-        for operation, check in rules.latency.items()
-    ]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from pipeline.params import CandidateName
     from validation.beside import RunnerBeside
     from validation.document import Record
     from validation.policy import Rulebook
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 def build_pair(base: Path, candidate: Path, chunks: Path, questions: Path, qrels: Path) -> CorpusRequest:
     """Return the request to compare two stores from anywhere."""
-    stores = {"base": base, "qlora": candidate}
+    stores: dict[CandidateName, Path] = {"base": base, "qlora": candidate}
     return CorpusRequest(chunks, questions, qrels, stores, primary=True, total=None, model_ids=None)
 
 

@@ -28,6 +28,9 @@ from validation.policy import Operation
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from validation.gate import CorpusFindings
+    from validation.policy import Policy, Rules
+
 
 @dataclass(frozen=True, slots=True)
 class LatencyTarget:
@@ -146,6 +149,28 @@ def estimate_ratio(
     lower = float(np.quantile(medians, 1 - level, method="lower"))
     upper = float(np.quantile(medians, level, method="higher"))
     return float(np.median(ratios)), Interval(lower, upper, level, float(medians.std()))
+
+
+def check_latencies(
+    found: CorpusFindings, evidence: LatencyEvidence | None, policy: Policy, rules: Rules
+) -> list[Check]:
+    """Judge the latency of each operation by the ratio's interval."""
+    settings = policy.statistics
+    digests = collect_digests(found.stores["base"].manifest, found.stores["qlora"].manifest)
+    return [
+        check_latency(
+            check,
+            operation,
+            evidence,
+            digests,
+            found.corpus.name,
+            limit=policy.limits.latency_ratio,
+            level=settings.level,
+            resamples=settings.resamples,
+            seed=settings.seed,
+        )
+        for operation, check in rules.latency.items()
+    ]
 
 
 def check_latency(

@@ -78,7 +78,7 @@ def build_release_request(params: Params, as_of: date, evidence: Evidence) -> Ga
     """
     corpora = list_release_corpora(params)
     require_built(corpora)
-    names = [load_corpus(corpus).name for corpus in corpora]
+    read = tuple(load_corpus(corpus) for corpus in corpora)
     record = BUILD / "models" / "qlora" / TRAINING_FILE
     certificate, receipt = evidence.folder / CERTIFICATE, evidence.folder / RECEIPT
     canaries: dict[CandidateName, Path] = {role: BUILD / "canaries" / f"{role}.json" for role in ROLES}
@@ -94,11 +94,12 @@ def build_release_request(params: Params, as_of: date, evidence: Evidence) -> Ga
         custody=survey_places(evidence),
         canaries={role: load_json(path, Canary) for role, path in canaries.items() if path.is_file()},
         # Last, as nobody should wait for a measurement to hear that another file cannot be read.
-        latency=load_or_measure_latency(corpora, names, evidence),
+        latency=load_or_measure_latency(corpora, [corpus.name for corpus in read], evidence),
         for_release=True,
         as_of=as_of,
         attempt=1 + sum(event.event == "gated" for event in load_events(PROJECT_ROOT)),
         inputs=(*inputs, *_read_present({"latency": evidence.folder / LATENCY})),
+        read=read,
     )
 
 
@@ -108,7 +109,7 @@ def build_foreign_request(corpus: CorpusRequest, triplets: Path | None, as_of: d
     Raises:
         InputError: the corpus, the gold set or the training pairs are missing or malformed.
     """
-    name = load_corpus(corpus).name
+    read = load_corpus(corpus)
     inputs = _read_present({"triplets": triplets} if triplets else {})
     return GateRequest(
         corpora=[corpus],
@@ -117,10 +118,11 @@ def build_foreign_request(corpus: CorpusRequest, triplets: Path | None, as_of: d
         drill=None,
         custody=None,
         canaries={},
-        latency=load_or_measure_latency([corpus], [name], evidence),
+        latency=load_or_measure_latency([corpus], [read.name], evidence),
         for_release=False,
         as_of=as_of,
         inputs=(*inputs, *_read_present({"latency": evidence.folder / LATENCY})),
+        read=(read,),
     )
 
 

@@ -14,9 +14,9 @@ from validation.comparison import (
     list_nearest,
     rank_baselines,
 )
+from validation.declared import list_criteria
 from validation.document import AnswerRecord, FlipRecord, MetricRecord, SideRecord
 from validation.explanation import Explanation, explain_criterion
-from validation.gate import list_criteria
 from validation.statistics import compute_mean
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -105,8 +106,8 @@ def hash_files(folder: Path) -> dict[str, str]:
 
 def certify(rulebook: Rulebook, output: Path) -> str:
     """Certify the gate on the small project."""
-    with make_progress() as progress:
-        return certify_gate(rulebook, load_small_params(), output, progress)
+    with make_progress() as progress, ThreadPoolExecutor(1) as pool:
+        return certify_gate(rulebook, load_small_params(), output, progress, pool)
 
 
 def read(output: Path) -> Certificate:
@@ -223,7 +224,7 @@ def test_what_does_not_hold_is_done_again(
     changed = change(rulebook, path)
     asked: list[dict[str, str]] = []
 
-    def run_again(_case: object, bound: dict[str, str], _progress: object) -> Certificate:
+    def run_again(_case: object, bound: dict[str, str], *_: object) -> Certificate:
         asked.append(bound)
         more = [null.model_copy(update={"runs": null.runs + 1}) for null in good.null_runs]
         return good.model_copy(update={"bound_to": bound, "null_runs": more})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
@@ -28,10 +30,11 @@ from validation.release_case import blur
 from validation.spoiling import load_array
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tests.releases import Hits
-    from validation.comparison import Comparison
+    from validation.comparison import Answers, Comparison, Design
     from validation.outcomes import Interval
     from validation.release_case import ReleaseCase
 
@@ -48,7 +51,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> ReleaseCase:
 @pytest.fixture(scope="module")
 def nulls(case: ReleaseCase) -> list[NullRuns]:
     """What this gate does with candidates that do not differ."""
-    return run_nulls(case, lambda _: None)
+    return run_nulls(case)
 
 
 def set_noise(case: ReleaseCase, noise: float, runs: int) -> ReleaseCase:
@@ -85,7 +88,7 @@ def test_a_gate_of_point_estimates_is_found_out(
     """A gate that takes the mean for the truth releases far more copies than the level allows, and is refused."""
     monkeypatch.setattr("validation.criteria.judge_interval", judge_by_the_mean)
     policy = case.rulebook.policy
-    found = run_nulls(case, lambda _: None)
+    found = run_nulls(case)
     asked = policy.model_copy(update={"certification": policy.certification.model_copy(update={"trials": 0})})
     faults = [
         find_fault(Certificate(schema_version=1, bound_to={}, trials=[], null_runs=runs), {}, asked)
@@ -99,20 +102,19 @@ def test_a_gate_of_point_estimates_is_found_out(
 
 def test_without_noise_there_is_nothing_to_release(case: ReleaseCase) -> None:
     """Copies that are equal answer alike, and no difference is ever a gain."""
-    found = run_nulls(set_noise(case, 0.0, 3), lambda _: None)
+    found = run_nulls(set_noise(case, 0.0, 3))
 
     assert [(null.releases, null.disagreement) for null in found] == [(0, 0.0), (0, 0.0)]
 
 
-def test_every_run_is_told(case: ReleaseCase) -> None:
-    """The progress moves by as many runs as were judged at once, and the same seed gives the same counts."""
-    told: list[int] = []
+def test_another_process_counts_the_same(case: ReleaseCase) -> None:
+    """A case goes to another process whole, and the same seed gives the same counts there, a last short batch too."""
     few = set_noise(case, 1.0, BATCH + 5)
-    found = run_nulls(few, told.append)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        there = pool.submit(run_nulls, few).result()
 
-    assert told == [BATCH, 5]
-    assert {null.runs for null in found} == {BATCH + 5}
-    assert run_nulls(few, lambda _: None) == found
+    assert {null.runs for null in there} == {BATCH + 5}
+    assert there == run_nulls(few)
 
 
 def test_the_base_is_not_its_own_copy(case: ReleaseCase, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,7 +127,7 @@ def test_the_base_is_not_its_own_copy(case: ReleaseCase, monkeypatch: pytest.Mon
 
     monkeypatch.setattr("validation.null_runs.is_released", watch)
     monkeypatch.setattr("validation.null_runs.BATCH", 2)
-    run_nulls(set_noise(case, 1.0, 3), lambda _: None)
+    run_nulls(set_noise(case, 1.0, 3))
     against_base, against_copy = [*seen[:2], seen[4]], [*seen[2:4], seen[5]]
     copies = [against_copy[0][0], *(pair[1] for pair in against_copy)]
     store = case.get_store("base")
@@ -138,18 +140,29 @@ def test_the_base_is_not_its_own_copy(case: ReleaseCase, monkeypatch: pytest.Mon
     assert len({own.ranks.ranks.tobytes(), *copies}) == 5
 
 
+def watch(told: list[int]) -> Callable[..., list[Comparison]]:
+    """Compare pairs, and tell how many there were at once."""
+
+    def compare(design: Design, pairs: Sequence[tuple[Answers, Answers]]) -> list[Comparison]:
+        told.append(len(pairs))
+        return compare_pairs(design, pairs)
+
+    return compare
+
+
 @pytest.mark.parametrize("batch", [1, 4, 100])
 def test_batches_change_no_count(case: ReleaseCase, monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     """However many runs are judged at once, the same copies are drawn and the same of them released."""
     few = set_noise(case, 1.0, 10)
-    expected = run_nulls(few, lambda _: None)
+    expected = run_nulls(few)
     told: list[int] = []
     monkeypatch.setattr("validation.null_runs.BATCH", batch)
-    found = run_nulls(few, told.append)
+    monkeypatch.setattr("validation.null_runs.compare_pairs", watch(told))
+    found = run_nulls(few)
 
     assert [(null.id, null.runs, null.releases) for null in found] == [(n.id, n.runs, n.releases) for n in expected]
     assert [null.disagreement for null in found] == pytest.approx([null.disagreement for null in expected])
-    assert (sum(told), max(told)) == (10, min(batch, 10))
+    assert (sum(told), max(told)) == (20, min(batch, 10))
 
 
 @settings(max_examples=25, deadline=None)

@@ -31,14 +31,17 @@ class RunnerBeside:
 
     A table goes there and its checks, or the error that was raised, come back; nothing is ever taken for granted: a
     process that ended without an answer is an error. When the block ends the process is ended, whatever it does.
+
+    Attributes:
+        process: the one beside.
     """
 
     def __init__(self) -> None:
         """Start the process, which at once imports Great Expectations."""
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs,), daemon=True)
-        self._process.start()
+        self.process = context.Process(target=serve, args=(theirs,), daemon=True)
+        self.process.start()
         theirs.close()
 
     def __enter__(self) -> Self:
@@ -48,8 +51,8 @@ class RunnerBeside:
     def __exit__(self, *_error: object) -> None:
         """End the process."""
         self._connection.close()
-        self._process.kill()
-        self._process.join()
+        self.process.kill()
+        self.process.join()
 
     def open(self, suites: Path) -> None:
         """Name the folder of the suites; it is read after this, and a fault in it is raised by the first `run`."""

@@ -25,6 +25,8 @@ from validation.request import list_release_corpora, list_targets, require_built
 from validation.sabotage import Sabotage, list_sabotages
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from rich.progress import Progress
 
     from pipeline.params import Params
@@ -37,8 +39,10 @@ CANARY = "VEC109"
 Bound = TypeVar("Bound", Certificate, Receipt)
 
 
-def certify_gate(rulebook: Rulebook, params: Params, output: Path, progress: Progress) -> str:
+def certify_gate(rulebook: Rulebook, params: Params, output: Path, progress: Progress, pool: Executor) -> str:
     """Write `output/certificate.json` unless the one that is there still holds, and say what it vouches for.
+
+    `pool` runs the releases without a difference beside the spoilt ones; the certificate does not depend on it.
 
     Raises:
         StoreError: nothing was built yet, or the gate decided wrongly; the certificate then says where, and is refused.
@@ -54,7 +58,7 @@ def certify_gate(rulebook: Rulebook, params: Params, output: Path, progress: Pro
         return f"{path}: still holds"
     with tempfile.TemporaryDirectory() as folder:
         case = build_case(rulebook, params, Path(folder))
-        certificate = run_trials(case, bound, progress)
+        certificate = run_trials(case, bound, progress, pool)
     write_json(path, certificate.model_dump(mode="json"))
     fault = find_fault(certificate, bound, rulebook.policy)
     if fault is not None:
@@ -96,11 +100,11 @@ def build_case(rulebook: Rulebook, params: Params, folder: Path) -> ReleaseCase:
     )
 
 
-def run_trials(case: ReleaseCase, bound: dict[str, str], progress: Progress) -> Certificate:
+def run_trials(case: ReleaseCase, bound: dict[str, str], progress: Progress, pool: Executor) -> Certificate:
     """Run every trial and every null, and then those trials that need a certificate."""
     names = [corpus.name for corpus in case.gold]
     sabotages = list_sabotages(names[0], names[1] if len(names) > 1 else None)
-    certification = case.rulebook.policy.certification
+    beside = pool.submit(run_nulls, case)
     task = progress.add_task("spoilt releases", total=len(sabotages) + 1)
     control = Sabotage(
         "control", "a candidate that is better in every respect", Verdict.RELEASE, (), lambda case: case, (), len(names)
@@ -109,9 +113,8 @@ def run_trials(case: ReleaseCase, bound: dict[str, str], progress: Progress) -> 
     for sabotage in (control, *sabotages):
         trials.append(run_trial(sabotage, case, certified=False))
         progress.advance(task)
-    nulls = progress.add_task("releases without a difference", total=certification.runs)
-    null_runs = run_nulls(case, lambda runs: progress.advance(nulls, runs))
-    certificate = Certificate(schema_version=1, bound_to=bound, trials=trials, null_runs=null_runs)
+    progress.add_task("releases without a difference", total=None)
+    certificate = Certificate(schema_version=1, bound_to=bound, trials=trials, null_runs=beside.result())
     certified = replace(case, certificate=certificate, receipt=build_receipt(case.corpora))
     last = list_certified(certified)
     progress.update(task, total=len(trials) + len(last))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -26,8 +28,9 @@ def certify(
 
     Writes certificate.json, without which nothing is released; does nothing where it still holds.
     """
-    with make_progress() as progress:
-        typer.echo(certify_gate(load_rulebook(policy), load_params(), output, progress))
+    beside = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+    with make_progress() as progress, beside as pool:
+        typer.echo(certify_gate(load_rulebook(policy), load_params(), output, progress, pool))
 
 
 def explain(

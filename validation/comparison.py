@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pipeline.vectors import Matrix
     from validation.evidence import CorpusEvidence, StoreEvidence
     from validation.outcomes import Interval
-    from validation.policy import Policy
+    from validation.policy import Policy, Statistics
 
 PRIMARY = "recall@5"
 DEPTHS = {f"recall@{depth}": depth for depth in RECALL_DEPTHS}
@@ -84,20 +85,30 @@ class Comparison:
 
 
 def build_design(corpus: CorpusEvidence, policy: Policy) -> Design:
-    """Draw the resamples of a gold set and of each of its slices of at least `slice_min` questions."""
-    clusters = find_clusters(corpus.gold.relevant)
-    slices = [
-        Slice(
-            field=field,
-            value=value,
-            places=places,
-            bootstrap=Bootstrap(np.unique(clusters[places], return_inverse=True)[1], policy.statistics)
-            if len(places) >= policy.limits.slice_min
-            else None,
-        )
-        for (field, value), places in find_slices(corpus, policy.limits.slice_fields).items()
-    ]
-    return Design(corpus, Bootstrap(clusters, policy.statistics), tuple(slices))
+    """Draw the resamples of a gold set and of each of its slices of at least `slice_min` questions.
+
+    The draws depend on the gold set and the policy alone, and are the same objects as long as these are the same: a
+    certification judges one gold set some forty times.
+    """
+    found = find_slices(corpus, policy.limits.slice_fields)
+    tested = tuple(tuple(each.tolist()) for each in found.values() if len(each) >= policy.limits.slice_min)
+    whole, *parts = _draw(tuple(map(tuple, corpus.gold.relevant)), tested, policy.statistics)
+    drawn = iter(parts)
+    slices = tuple(
+        Slice(field, value, places, next(drawn) if len(places) >= policy.limits.slice_min else None)
+        for (field, value), places in found.items()
+    )
+    return Design(corpus, whole, slices)
+
+
+@functools.lru_cache(maxsize=2)  # one for each corpus
+def _draw(
+    relevant: tuple[tuple[int, ...], ...], slices: tuple[tuple[int, ...], ...], settings: Statistics
+) -> tuple[Bootstrap, ...]:
+    """Draw the resamples of all questions and of those of each slice, by their places."""
+    clusters = find_clusters(relevant)
+    parts = (np.unique(clusters[list(places)], return_inverse=True)[1] for places in slices)
+    return (Bootstrap(clusters, settings), *(Bootstrap(part, settings) for part in parts))
 
 
 def find_slices(corpus: CorpusEvidence, fields: list[str]) -> dict[tuple[str, str], Positions]:

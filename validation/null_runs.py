@@ -17,8 +17,6 @@ from validation.slices import check_slices, judge_slices
 from validation.spoiling import load_array
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from validation.outcomes import Check
     from validation.policy import Policy
     from validation.release_case import ReleaseCase
@@ -27,7 +25,7 @@ TITLES = {"base-and-copy": "the base against a noise copy", "copy-and-copy": "tw
 BATCH = 25
 
 
-def run_nulls(case: ReleaseCase, advance: Callable[[int], None]) -> list[NullRuns]:
+def run_nulls(case: ReleaseCase) -> list[NullRuns]:
     """Judge noise copies of the base `certification.runs` times, against the base and against one another.
 
     A copy holds the base's passages and its questions with noise, as if they had been worded a little differently. Two
@@ -56,7 +54,6 @@ def run_nulls(case: ReleaseCase, advance: Callable[[int], None]) -> list[NullRun
             found = compare_pairs(design, pairs[name])
             releases[name] += sum(is_released(comparison, policy) for comparison in found)
             differing[name] += sum(float((comparison.subtract(PRIMARY) != 0).mean()) for comparison in found)
-        advance(len(copies) - 1)
     return [
         NullRuns(
             id=name,

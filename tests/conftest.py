@@ -97,6 +97,7 @@ def _run_module(module: str) -> None:
         run_app(importlib.import_module("validation.__main__").app)
     commands = {
         "pipeline.embeddings": "embed",
+        "pipeline.embed_corpora": "embed_corpora",
         "pipeline.export_sdk": "export",
         "pipeline.update_db_model_id": "update",
         "pipeline.finetune_embeddinggemma": "finetune",

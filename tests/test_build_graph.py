@@ -18,7 +18,7 @@ STAGES: dict[str, Any] = YAML(typ="safe", pure=True).load(ROOT / "dvc.yaml")["st
 
 
 def test_dvc_resolves_one_stage_for_each_candidate_and_corpus() -> None:
-    """DVC reads the graph and expands it over both candidates and every corpus of `params.yaml`."""
+    """DVC reads the graph and expands it over both candidates and, for stores, every corpus of `params.yaml`."""
     listed = subprocess.run(
         [sys.executable, "-m", "dvc", "stage", "list", "--name-only"],
         cwd=ROOT,
@@ -30,7 +30,7 @@ def test_dvc_resolves_one_stage_for_each_candidate_and_corpus() -> None:
     pairs = 2 * len(load_params().corpora)
 
     assert {"base_model", "qlora_model"} <= set(names)
-    assert sum(name.startswith("embed@") for name in names) == pairs
+    assert {name for name in names if name.startswith("embed@")} == {"embed@base", "embed@qlora"}
     assert sum(name.startswith("store@") for name in names) == pairs
     assert {name for name in names if name.startswith("canary@")} == {"canary@base", "canary@qlora"}
 
@@ -64,6 +64,16 @@ def test_a_sample_is_drawn_from_every_corpus() -> None:
     assert texts <= set(deps)
     assert "build/models/${item.candidate}" in deps
     assert not [path for path in deps if path.startswith("build/vectors")]
+
+
+def test_every_corpus_is_embedded() -> None:
+    """Vectors depend on the texts of every corpus of `params.yaml`, and there are some of each."""
+    stage = STAGES["embed"]
+    corpora = load_params().corpora
+    texts = {path.relative_to(ROOT).as_posix() for each in corpora for path in (each.chunks, each.questions)}
+
+    assert texts <= set(stage["deps"])
+    assert set(stage["outs"]) == {f"build/vectors/${{item.candidate}}/{each.name}" for each in corpora}
 
 
 def test_outputs_stay_out_of_git() -> None:

@@ -10,6 +10,7 @@ import typer
 from pipeline.chunks import load_chunks
 from pipeline.commandline import run_command
 from pipeline.encoder import load_encoder
+from pipeline.engine import LOCAL_MASTER, EngineName, EngineOption, MasterOption
 from pipeline.gold import load_questions
 from pipeline.params import load_params
 from pipeline.provenance import write_provenance
@@ -25,6 +26,8 @@ def embed(
     revision: Annotated[str | None, typer.Option(help="Hub commit; default: as params.yaml pins it.")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts per forward pass.")] = 32,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; chosen by itself when left out.")] = None,
+    engine: EngineOption = EngineName.LOCAL,
+    spark_master: MasterOption = LOCAL_MASTER,
     *,
     download: Annotated[bool, typer.Option("--download", help="Allow fetching the model from the hub.")] = False,
 ) -> None:
@@ -35,6 +38,18 @@ def embed(
     if questions_output is not None and questions_output.resolve() == output.resolve():
         message = "--output and --questions-output name the same file"
         raise typer.BadParameter(message)
+    if engine is EngineName.SPARK:
+        from pipeline.spark.embedding import EmbeddingTask, EncoderSettings, embed_files
+
+        if download:
+            message = "--download goes with --engine local: fetch the model before workers load it"
+            raise typer.BadParameter(message)
+        tasks = [EmbeddingTask("passages", chunks, output)]
+        tasks += [EmbeddingTask("questions", questions, questions_output)] if questions and questions_output else []
+        revision = revision or load_params().get_revision(model)
+        model = str(Path(model).resolve()) if Path(model).exists() else model  # workers run in another folder
+        embed_files(spark_master, tasks, EncoderSettings(model, revision, device, batch_size))
+        return
     corpus = load_chunks(chunks)
     asked = load_questions(questions) if questions else []
     revision = revision or load_params().get_revision(model)

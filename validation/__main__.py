@@ -11,6 +11,7 @@ from rich.console import Console
 
 from pipeline.commandline import make_progress, run_app
 from pipeline.documents import load_json
+from pipeline.engine import LOCAL_MASTER, EngineName, EngineOption, MasterOption
 from pipeline.params import REPORTS, CandidateName, load_params
 from validation.answers import write_answers
 from validation.attesting.commands import attest, keygen
@@ -18,6 +19,7 @@ from validation.auditing.commands import audit, documents, schemas
 from validation.certify import certify_gate
 from validation.custody import custody
 from validation.document import Record
+from validation.engine import Engine, open_engine
 from validation.explain import render_explanation
 from validation.gate import judge
 from validation.policy import EXPECTATIONS, Rulebook, load_rulebook
@@ -50,6 +52,8 @@ def gate(
     triplets: Annotated[Path | None, typer.Option(help="Training pairs of that candidate, searched for leaks.")] = None,
     policy: PolicyOption = EXPECTATIONS / "policy.yaml",
     output: OutputOption = REPORTS,
+    engine: EngineOption = EngineName.LOCAL,
+    spark_master: MasterOption = LOCAL_MASTER,
     as_of: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day on which waivers are looked at; default: today.")
     ] = None,
@@ -69,7 +73,9 @@ def gate(
         stores = CorpusRequest(chunks, questions, qrels, pair, primary=True, total=None, model_ids=None)
     day = as_of.date() if as_of else datetime.now(UTC).date()
     try:
-        record = decide_stores(stores, triplets, load_rulebook(policy), output, day)
+        rulebook = load_rulebook(policy)
+        with open_engine(engine, spark_master, rulebook.suites) as place:
+            record = decide_stores(stores, triplets, rulebook, output, day, place)
         path = write_record(record, output)
     except Exception as error:
         write_record(build_refusal(error, for_release=stores is None), output)
@@ -79,9 +85,17 @@ def gate(
 
 
 def decide_stores(
-    stores: CorpusRequest | None, triplets: Path | None, rulebook: Rulebook, output: Path, day: date
+    stores: CorpusRequest | None,
+    triplets: Path | None,
+    rulebook: Rulebook,
+    output: Path,
+    day: date,
+    engine: Engine | None = None,
 ) -> Record:
     """Gather evidence, judge it and return the decision document; without `stores`, the project's own are judged.
+
+    Without `engine`, all of it is done in this process. The document does not name the engine: it changes nothing in
+    it, so that a verdict of Spark can be held against one of this process byte for byte.
 
     Raises:
         PipelineError: a corpus, the evidence or params.yaml is malformed, so nothing can be judged.
@@ -99,7 +113,7 @@ def decide_stores(
         else:
             request = build_release_request(load_params(), day, evidence)
         rules = rulebook.policy.comparison if stores else rulebook.policy.release
-        judgement = judge(request, rulebook, rules, evidence.announce)
+        judgement = judge(request, rulebook, rules, evidence.announce, engine)
         return build_record(judgement, request, rulebook, write_answers(judgement.findings, output))
 
 

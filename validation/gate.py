@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pipeline.chunks import load_chunks
@@ -10,9 +10,10 @@ from pipeline.files import compute_sha256
 from pipeline.gold import load_gold
 from validation.canaries import check_canary
 from validation.catalogue import WHOLE
-from validation.comparison import Comparison, answer_questions, build_design, compare_answers, find_slices, get_matrices
+from validation.comparison import LocalSearch, build_answers, build_design, compare_answers, find_slices
 from validation.criteria import check_criterion, check_floor
 from validation.decision import Key, block, complete_ledger, decide
+from validation.engine import Engine
 from validation.evidence import CorpusEvidence, StoreEvidence
 from validation.expectations import ExpectationRunner
 from validation.inputs import Input, list_inputs
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from pipeline.canary import Canary
     from pipeline.params import CandidateName
     from validation.certificate import Certificate
+    from validation.comparison import Comparison, Search
     from validation.custody import Survey
     from validation.latency import LatencyEvidence
     from validation.policy import Criterion, Policy, Rulebook, Rules
@@ -68,6 +70,7 @@ class CorpusFindings:
     declared: list[Key]
     executed: list[Check]
     compared: tuple[Comparison, list[SliceResult]] | None = None
+    search: Search = field(default_factory=LocalSearch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +83,22 @@ class Judgement:
     inputs: list[Input]
 
 
-def judge(request: GateRequest, rulebook: Rulebook, rules: Rules, announce: Callable[[str], None]) -> Judgement:
+def judge(
+    request: GateRequest,
+    rulebook: Rulebook,
+    rules: Rules,
+    announce: Callable[[str], None],
+    engine: Engine | None = None,
+) -> Judgement:
     """Judge base and candidate over every corpus; `announce` is told what is being looked at.
+
+    Without `engine`, all of it is done in this process.
 
     Raises:
         InputError: a corpus or gold set is malformed, so nothing can be judged.
     """
-    runner = ExpectationRunner(rulebook.suites)
-    findings = [judge_corpus(corpus, request, rulebook.policy, rules, runner, announce) for corpus in request.corpora]
+    engine = engine or Engine(ExpectationRunner(rulebook.suites), LocalSearch())
+    findings = [judge_corpus(corpus, request, rulebook.policy, rules, engine, announce) for corpus in request.corpora]
     declared = [key for found in findings for key in found.declared]
     executed = [check for found in findings for check in found.executed]
     inputs = [*list_inputs(rulebook, ((found.corpus, found.stores.values()) for found in findings)), *request.inputs]
@@ -104,21 +115,21 @@ def judge_corpus(
     whole: GateRequest,
     policy: Policy,
     rules: Rules,
-    runner: ExpectationRunner,
+    engine: Engine,
     announce: Callable[[str], None],
 ) -> CorpusFindings:
     """Look at one corpus with both its stores and compare their answers."""
     corpus = load_corpus(request)
     announce(f"corpus {corpus.name}")
     declared = list(declare_checks(corpus, request, whole, policy, rules))
-    executed = check_corpus(corpus, policy.limits, runner)
-    stores, checks = check_stores(request, corpus, policy.limits, runner, announce)
+    executed = check_corpus(corpus, policy.limits, engine.runner)
+    stores, checks = check_stores(request, corpus, policy.limits, engine.runner, announce)
     if rules.canary in {check for check, _ in declared}:
         limit = policy.limits.canary_similarity
         for store in stores.values():
             checks += check_canary(rules.canary, store, corpus, whole.canaries.get(store.role), limit)
     announce(f"training pairs against {corpus.name}")
-    found = CorpusFindings(request, corpus, stores, declared, executed + checks)
+    found = CorpusFindings(request, corpus, stores, declared, executed + checks, search=engine.search)
     if (rules.leak, corpus.name) in declared:
         found.executed.append(check_leak(rules.leak, corpus, whole.training, policy.limits.leak_similarity))
     if len(stores) == len(ROLES):
@@ -129,7 +140,7 @@ def judge_corpus(
     if blocking is not None:
         found.executed += [block(key, blocking) for key in list_retrieval_keys(request, rules, declared)]
     else:
-        found.compared = compare_retrieval(corpus, stores, policy)
+        found.compared = compare_retrieval(corpus, stores, policy, engine.search)
         found.executed += check_answers(*found.compared, request, policy, rules, declared)
     return found
 
@@ -193,10 +204,10 @@ def list_retrieval_keys(request: CorpusRequest, rules: Rules, declared: list[Key
 
 
 def compare_retrieval(
-    corpus: CorpusEvidence, stores: dict[CandidateName, StoreEvidence], policy: Policy
+    corpus: CorpusEvidence, stores: dict[CandidateName, StoreEvidence], policy: Policy, search: Search
 ) -> tuple[Comparison, list[SliceResult]]:
     """Let both stores answer every gold question, and compare them on the whole and on every slice."""
-    base, candidate = (answer_questions(*get_matrices(stores[role]), corpus) for role in ROLES)
+    base, candidate = (build_answers(search.rank_relevant(stores[role], corpus)) for role in ROLES)
     comparison = compare_answers(build_design(corpus, policy), base, candidate)
     return comparison, judge_slices(comparison, policy)
 

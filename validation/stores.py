@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from validation.evidence import StoreEvidence, collect_store
 from validation.expectations import ExpectationRunner, list_parameters
-from validation.frames import build_chunk_frame, build_database_frame, build_metadata_frame, build_vector_frame
 from validation.outcomes import Check, Outcome
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class CorpusRequest:
 def check_corpus(corpus: CorpusEvidence, limits: Limits, runner: ExpectationRunner) -> list[Check]:
     """Run the expectations over the chunks."""
     parameters = list_parameters(limits, rows=corpus.total, model_id="", corpora=[corpus.name])
-    return runner.run("chunks", corpus.name, build_chunk_frame(corpus.chunks), parameters)
+    return runner.run("chunks", corpus.name, runner.lay_out_chunks(corpus.chunks), parameters)
 
 
 def check_stores(
@@ -71,15 +70,17 @@ def check_store(
     """Run model identity and the expectations over one store's matrices and database."""
     model_id = request.model_ids[store.role] if request.model_ids else store.manifest.model_id
     checks = [check_model(store, model_id)] if request.model_ids else []
-    for part, vectors, rows in (
-        ("passages", store.passages, corpus.total),
-        ("questions", store.questions, len(corpus.gold.questions)),
+    files = store.manifest.files
+    for part, vectors, file, rows in (
+        ("passages", store.passages, files.embeddings, corpus.total),
+        ("questions", store.questions, files.questions, len(corpus.gold.questions)),
     ):
         parameters = list_parameters(limits, rows=rows, model_id=model_id, corpora=[corpus.name])
-        checks += runner.run("vectors", f"{store.subject}/{part}", build_vector_frame(vectors), parameters)
+        table = runner.lay_out_vectors(vectors, store.folder / file.name)
+        checks += runner.run("vectors", f"{store.subject}/{part}", table, parameters)
     parameters = list_parameters(limits, rows=corpus.total, model_id=model_id, corpora=[corpus.name])
-    checks += runner.run("database", store.subject, build_database_frame(store, corpus.chunks), parameters)
-    return checks + runner.run("metadata", store.subject, build_metadata_frame(store), parameters)
+    checks += runner.run("database", store.subject, runner.lay_out_database(store, corpus.chunks), parameters)
+    return checks + runner.run("metadata", store.subject, runner.lay_out_metadata(store), parameters)
 
 
 def check_model(store: StoreEvidence, expected: str) -> Check:

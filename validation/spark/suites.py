@@ -1,0 +1,116 @@
+"""Run the Great Expectations suites on its Spark engine, with the outcomes that its pandas engine has.
+
+The suites are the same files. Where the two engines differ, it is mended here: Java's `\\s` and `\\S` know the white
+space of ASCII only, NaN is no null to Spark, and Spark knows no order in which the rows that fail would be named.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from validation.expectations import ExpectationRunner, merge_report
+from validation.frames import build_chunk_frame, build_database_frame, build_metadata_frame, build_vector_frame
+from validation.frames import describe_vectors
+from validation.spark.tables import PLACE, Table, compare_database, lay_out_frame, sum_matrix
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from great_expectations.core.expectation_validation_result import ExpectationValidationResult
+    from pyspark.sql import SparkSession
+
+    from pipeline.chunks import ChunkFile
+    from validation.evidence import StoreEvidence, VectorEvidence
+    from validation.outcomes import Check
+    from validation.spark.row_ranges import Cutter
+
+# Of rows that fail, so many are looked at for the first ones: all, as long as there are no more.
+NAMED_ROWS = 10_000
+_RESULT_FORMAT = {
+    "result_format": "SUMMARY",
+    "partial_unexpected_count": NAMED_ROWS,
+    "unexpected_index_column_names": [PLACE],
+    "return_unexpected_index_query": False,
+}
+# What Python counts as white space, and Java's Unicode mode does not.
+_SEPARATORS = r"\x1c-\x1f"
+
+
+class SparkRunner(ExpectationRunner):
+    """Runs suites over tables of Spark."""
+
+    def __init__(self, session: SparkSession, suites: Path, cutter: Cutter) -> None:
+        """Open a context of Great Expectations on a session, with every suite of a folder."""
+        super().__init__(suites)
+        self._session = session
+        self._cutter = cutter
+
+    def _add_source(self, sources: Any) -> Any:
+        return sources.add_spark("evidence")
+
+    def run(self, suite: str, subject: str, frame: Any, parameters: dict[str, Any]) -> list[Check]:
+        """See `ExpectationRunner.run`."""
+        from great_expectations.core.expectation_suite import ExpectationSuite
+
+        table: Table = frame
+        definition = self._suites[suite].model_dump()
+        own = {translate_regex(regex): regex for regex in list_regexes(definition)}
+        for expectation in definition["expectations"]:
+            expectation["kwargs"] |= {
+                name: translate_regex(value) for name, value in expectation["kwargs"].items() if name == "regex"
+            }
+        batch = self._tables.get_batch({"dataframe": table.frame})
+        report = batch.validate(
+            ExpectationSuite(**definition), expectation_parameters=parameters, result_format=_RESULT_FORMAT
+        )
+        self._session.catalog.clearCache()  # Great Expectations keeps each table in memory
+        for result in report.results:
+            restore_result(result, table, own)
+        return merge_report(report.results, subject, table.rows)
+
+    def lay_out_chunks(self, chunks: ChunkFile) -> Table:
+        """See `ExpectationRunner.lay_out_chunks`."""
+        return lay_out_frame(self._session, build_chunk_frame(chunks))
+
+    def lay_out_vectors(self, vectors: VectorEvidence, path: Path) -> Table:
+        """Return the sums of a matrix, which workers read from `path` where it has ranges of rows."""
+        cut = self._cutter.cut(vectors, path)
+        if cut is None:
+            return lay_out_frame(self._session, build_vector_frame(vectors))
+        return lay_out_frame(self._session, describe_vectors(vectors, *sum_matrix(cut, vectors)))
+
+    def lay_out_database(self, store: StoreEvidence, chunks: ChunkFile) -> Table:
+        """Return how the rows of a store's database compare; workers do it where the vectors have ranges of rows."""
+        table = compare_database(self._session, self._cutter, store, chunks)
+        return table or lay_out_frame(self._session, build_database_frame(store, chunks))
+
+    def lay_out_metadata(self, store: StoreEvidence) -> Table:
+        """See `ExpectationRunner.lay_out_metadata`."""
+        return lay_out_frame(self._session, build_metadata_frame(store))
+
+
+def list_regexes(definition: dict[str, Any]) -> list[str]:
+    """Return the regular expressions of a suite."""
+    return [each["kwargs"]["regex"] for each in definition["expectations"] if "regex" in each["kwargs"]]
+
+
+def translate_regex(regex: str) -> str:
+    r"""Return a regular expression of Python as one of Java: its classes, such as `\w`, know all of Unicode."""
+    spaces = regex.replace(r"\s", rf"[\s{_SEPARATORS}]").replace(r"\S", rf"[^\s{_SEPARATORS}]")
+    return f"(?U){spaces}"
+
+
+def restore_result(result: ExpectationValidationResult, table: Table, own: dict[str, str]) -> None:
+    """Let a result of Spark read like one of pandas: its own regular expression, and failing rows from the first on."""
+    kwargs = result.expectation_config.kwargs
+    if "regex" in kwargs:
+        kwargs["regex"] = own[kwargs["regex"]]
+    named = result.result.get("partial_unexpected_index_list")
+    if not named:
+        return
+    column = kwargs["column"]
+    values = {each[PLACE]: each[column] for each in named}
+    if table.origin is not None:  # where a value may be of a type that Spark does not have
+        values = {place: table.origin[column].tolist()[place] for place in values}
+    result.result["partial_unexpected_index_list"] = sorted(values)
+    result.result["partial_unexpected_list"] = [values[place] for place in sorted(values)]

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 ROWS_A_PART = 4096
+WORKERS = "workers"
 _TEXTS = "row long, text string"
 _PARTS = "first long, rows long, name string, sha256 string, model string"
 
@@ -153,7 +154,7 @@ def require_one_model(parts: Sequence[Part]) -> ModelIdentity:
     """
     models = {part.model for part in parts}
     if len(models) != 1:
-        raise EngineError("workers", f"loaded {len(models)} different models", "let all machines share one folder")
+        raise EngineError(WORKERS, f"loaded {len(models)} different models", "let all machines share one folder")
     return ModelIdentity.model_validate_json(models.pop())
 
 

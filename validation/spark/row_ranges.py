@@ -10,6 +10,7 @@ file again (INT107), which covers what workers read from databases as well.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,16 +18,16 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.vectors import MATRIX_RANK
-from validation.vector_sums import Array
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pandas as pd
     from pyspark.sql import DataFrame, SparkSession
 
     from validation.evidence import VectorEvidence
+    from validation.vector_sums import Array
 
 ROWS_A_PART = 16_384
 # Below that a matrix product takes another way, whose last bits differ; and a part is not worth a task.
@@ -99,9 +100,9 @@ class Cutter:
         least = min(self._session.sparkContext.defaultParallelism, rows // min(ROWS_A_PART_MIN, self._rows_a_part))
         count = max(-(-rows // self._rows_a_part), least, min(rows, 1))
         ends = [rows * place // count for place in range(count + 1)] if count else [0]
-        return list(zip(ends[:-1], ends[1:], strict=True))
+        return list(itertools.pairwise(ends))
 
-    def spread(self, parts: list[tuple[object, ...]], schema: str) -> DataFrame:
+    def spread(self, parts: Sequence[tuple[object, ...]], schema: str) -> DataFrame:
         """Return a table of parts in tasks of consecutive ones, in order; there are some tasks for every core."""
         context = self._session.sparkContext
         tasks = min(len(parts), TASKS_A_CORE * context.defaultParallelism)
@@ -118,4 +119,5 @@ def describe_file(vectors: VectorEvidence, path: Path) -> MatrixFile | None:
 
 def hash_rows(vectors: VectorEvidence, start: int, stop: int) -> str:
     """Return the SHA-256 of a range of rows as they lie in the file."""
-    return hashlib.sha256(np.ascontiguousarray(vectors.values[start:stop]).reshape(-1).view(np.uint8)).hexdigest()
+    rows = np.ascontiguousarray(vectors.values[start:stop])
+    return hashlib.sha256(rows.reshape(-1).view(np.uint8).data).hexdigest()

@@ -74,6 +74,9 @@ def rank_parts(session: SparkSession, cut: CutMatrix, questions: Matrix, relevan
         cut: the passages.
         questions: unit vectors, float32 `(n_questions, 768)`.
         relevant: positions of the relevant passages of each question; none is empty or repeats one.
+
+    Raises:
+        IndexError: a relevant passage lies beyond the last.
     """
     counts = np.array([len(positions) for positions in relevant])
     askers = np.repeat(np.arange(len(relevant)), counts)
@@ -83,12 +86,15 @@ def rank_parts(session: SparkSession, cut: CutMatrix, questions: Matrix, relevan
     found = cut.parts.mapInPandas(
         lambda tables: look_up_scores(file, tables, *shared.value), "pairs binary, scores binary"
     )
-    scores = np.empty(len(wanted), dtype=np.float32)
+    scores = np.full(len(wanted), np.nan, dtype=np.float32)
     for row in found.collect():
         scores[np.frombuffer(row["pairs"], np.int64)] = np.frombuffer(row["scores"], np.float32)
+    if np.isnan(scores).any():
+        message = "a relevant passage lies beyond the last"
+        raise IndexError(message)
     limits = context.broadcast(scores - np.float32(TIE_TOLERANCE))
     counted = cut.parts.mapInPandas(
-        lambda tables: count_before(file, tables, *shared.value, limits.value), "before binary"
+        lambda tables: count_before(file, tables, limits.value, *shared.value), "before binary"
     )
     before = np.sum([np.frombuffer(row["before"], np.int64) for row in counted.collect()], axis=0)
     return collect_ranks(counts, askers, scores, before)
@@ -109,10 +115,10 @@ def look_up_scores(
 def count_before(
     file: MatrixFile,
     tables: Iterable[pd.DataFrame],
+    limits: Scores,
     questions: Matrix,
     askers: Positions,
     wanted: Positions,
-    limits: Scores,
 ) -> Iterator[pd.DataFrame]:
     """Count for each pair the other passages in a task's parts that score at or above its limit."""
     before = np.zeros(len(wanted), dtype=np.int64)
@@ -155,11 +161,12 @@ def search_parts(
     """Return the nearest passages of all parts of a task."""
     merged = make_nothing(len(questions))
     for first, passages in read_passages(file, tables):
-        blocks = [
-            search_block(questions[block], scores, passages, depth) for block, scores in compute_blocks(questions, passages)
+        found = [
+            search_block(questions[block], scores, passages, depth)
+            for block, scores in compute_blocks(questions, passages)
         ]
-        scores, positions = (np.concatenate(each) for each in zip(*blocks, strict=True))
-        merged = merge_nearest(merged, (scores, positions + first), depth)
+        scores = np.concatenate([scores for scores, _ in found])
+        merged = merge_nearest(merged, (scores, first + np.concatenate([positions for _, positions in found])), depth)
     yield pd.DataFrame({"scores": [merged[0].tobytes()], "positions": [merged[1].tobytes()]})
 
 
@@ -174,11 +181,10 @@ def make_nothing(questions: int) -> tuple[Scores, Ranking]:
     return np.empty((questions, 0), dtype=np.float32), np.empty((questions, 0), dtype=np.int64)
 
 
-def merge_nearest(
-    before: tuple[Scores, Ranking], after: tuple[Scores, Ranking], depth: int
-) -> tuple[Scores, Ranking]:
+def merge_nearest(before: tuple[Scores, Ranking], after: tuple[Scores, Ranking], depth: int) -> tuple[Scores, Ranking]:
     """Merge what was found in two stretches of passages, of which `before` comes first in the corpus."""
-    scores, positions = (np.concatenate(each, axis=1) for each in zip(before, after, strict=True))
+    scores = np.concatenate([before[0], after[0]], axis=1)
+    positions = np.concatenate([before[1], after[1]], axis=1)
     order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
     return np.take_along_axis(scores, order, axis=1), np.take_along_axis(positions, order, axis=1)
 

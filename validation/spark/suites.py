@@ -1,6 +1,6 @@
-"""Run the Great Expectations suites on its Spark engine, with the outcomes that its pandas engine has.
+r"""Run the Great Expectations suites on its Spark engine, with the outcomes that its pandas engine has.
 
-The suites are the same files. Where the two engines differ, it is mended here: Java's `\\s` and `\\S` know the white
+The suites are the same files. Where the two engines differ, it is mended here: Java's `\s` and `\S` know the white
 space of ASCII only, NaN is no null to Spark, and Spark knows no order in which the rows that fail would be named.
 """
 
@@ -9,8 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from validation.expectations import ExpectationRunner, merge_report
-from validation.frames import build_chunk_frame, build_database_frame, build_metadata_frame, build_vector_frame
-from validation.frames import describe_vectors
+from validation.frames import (
+    build_chunk_frame,
+    build_database_frame,
+    build_metadata_frame,
+    build_vector_frame,
+    describe_vectors,
+)
 from validation.spark.tables import PLACE, Table, compare_database, lay_out_frame, sum_matrix
 
 if TYPE_CHECKING:
@@ -81,7 +86,7 @@ class SparkRunner(ExpectationRunner):
 
     def lay_out_database(self, store: StoreEvidence, chunks: ChunkFile) -> Table:
         """Return how the rows of a store's database compare; workers do it where the vectors have ranges of rows."""
-        table = compare_database(self._session, self._cutter, store, chunks)
+        table = compare_database(self._cutter, store, chunks)
         return table or lay_out_frame(self._session, build_database_frame(store, chunks))
 
     def lay_out_metadata(self, store: StoreEvidence) -> Table:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,8 @@ from validation.vector_sums import VectorSums, make_empty, sum_block
 from validation.vector_sums import hash_rows as hash_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from pyspark.sql import DataFrame, SparkSession
 
@@ -31,9 +31,7 @@ if TYPE_CHECKING:
 # Great Expectations on Spark knows rows by a column; no field of a chunk is likely to have this name.
 PLACE = "place in the table"
 _BIGINT = range(-(2**63), 2**63)
-_SUMS = (
-    "rows long, not_finite long, shortest double, longest double, lowest binary, highest binary, known binary"
-)
+_SUMS = "rows long, not_finite long, shortest double, longest double, lowest binary, highest binary, known binary"
 _EQUAL = "id_equal boolean, text_equal boolean, vector_equal boolean"
 _RANGES = "start long, stop long, vectors long, row_id long, sha256 string, chunks string"
 _CHUNKS = TypeAdapter(list[Chunk])
@@ -86,7 +84,7 @@ def sum_matrix(cut: CutMatrix, vectors: VectorEvidence) -> tuple[VectorSums, int
     for row in cut.parts.mapInPandas(lambda tables: sum_parts(file, tables), _SUMS).collect():
         lowest, highest = (np.frombuffer(row[name], np.float64) for name in ("lowest", "highest"))
         known = np.frombuffer(row["known"], np.int64)
-        sums += VectorSums(*(row[name] for name in VectorSums.__slots__[:4]), lowest, highest, known)
+        sums += VectorSums(row["rows"], row["not_finite"], row["shortest"], row["longest"], lowest, highest, known)
     kinds = cut.parts.mapInPandas(lambda tables: hash_parts(file, tables), "hash long").distinct().count()
     return sums, kinds
 
@@ -107,7 +105,7 @@ def hash_parts(file: MatrixFile, tables: Iterable[pd.DataFrame]) -> Iterator[pd.
         yield pd.DataFrame({"hash": hash_vectors(block).view(np.int64)})
 
 
-def compare_database(session: SparkSession, cutter: Cutter, store: StoreEvidence, chunks: ChunkFile) -> Table | None:
+def compare_database(cutter: Cutter, store: StoreEvidence, chunks: ChunkFile) -> Table | None:
     """Let workers compare ranges of a database's rows with chunks and vectors; None where vectors have no ranges."""
     files = store.manifest.files
     file = describe_file(store.passages, store.folder / files.embeddings.name)
@@ -116,9 +114,8 @@ def compare_database(session: SparkSession, cutter: Cutter, store: StoreEvidence
     path = (store.folder / files.database.name).resolve()
     with open_database(path) as connection:
         row_ids = list_row_ids(connection)
-    parts = [
-        describe_range(store.passages, chunks.chunks, row_ids, start, stop) for start, stop in cutter.split(len(row_ids))
-    ]
+    ranges = cutter.split(len(row_ids))
+    parts = [describe_range(store.passages, chunks.chunks, row_ids, start, stop) for start, stop in ranges]
     spread = cutter.spread(parts, _RANGES)
     equal = spread.mapInPandas(lambda tables: compare_parts(path, file, tables), f"`{PLACE}` long, {_EQUAL}")
     return Table(equal, len(row_ids))
@@ -139,13 +136,14 @@ def compare_parts(path: Path, file: MatrixFile, tables: Iterable[pd.DataFrame]) 
     Raises:
         StoreError: the database holds other rows than when the driver looked.
     """
-    for table in tables:
-        for each in table.itertuples():
-            with open_database(path) as connection:
-                rows = load_rows(connection, each.row_id, each.stop - each.start)
-            if len(rows) != each.stop - each.start:
-                raise StoreError(path, "was changed while it was judged", "let nothing write to it, and judge again")
-            values = file.read_rows(each.start, each.vectors, each.sha256)
-            equal = compare_rows(rows, each.start, _CHUNKS.validate_json(each.chunks), values)
-            equal.insert(0, PLACE, range(each.start, each.stop))
-            yield equal
+    ranges: list[dict[Hashable, Any]] = [each for table in tables for each in table.to_dict("records")]
+    for each in ranges:
+        start, stop = each["start"], each["stop"]
+        with open_database(path) as connection:
+            rows = load_rows(connection, each["row_id"], stop - start)
+        if len(rows) != stop - start:
+            raise StoreError(path, "was changed while it was judged", "let nothing write to it, and judge again")
+        values = file.read_rows(start, each["vectors"], each["sha256"])
+        equal = compare_rows(rows, start, _CHUNKS.validate_json(each["chunks"]), values)
+        equal.insert(0, PLACE, range(start, stop))
+        yield equal

@@ -1,0 +1,193 @@
+"""The suites say on Spark what they say on pandas: every check, whatever is wrong, with the same words and types."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tests.conftest import Sample, build_sample_store, write_sample
+from tests.stores import build_request, edit_database, get_path, replace_array
+from tests.test_expectations import (
+    CHUNK_SABOTAGES,
+    DATABASE_SABOTAGES,
+    ODD_ARRAYS,
+    ROWS,
+    VECTOR_SABOTAGES,
+    open_store,
+    with_chunk,
+)
+from validation.expectations import list_parameters
+from validation.outcomes import Outcome
+from validation.policy import EXPECTATIONS, load_rulebook
+from validation.spark.suites import translate_regex
+from validation.spark.tables import lay_out_frame
+from validation.stores import check_corpus, check_store
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from pyspark.sql import SparkSession
+
+    from tests.test_expectations import Change
+    from validation.evidence import CorpusEvidence
+    from validation.expectations import ExpectationRunner
+    from validation.outcomes import Check
+    from validation.spark.suites import SparkRunner
+
+    Runners = tuple[ExpectationRunner, SparkRunner]
+
+LIMITS = load_rulebook(EXPECTATIONS / "policy.yaml").policy.limits
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Sample:
+    """A corpus of twelve chunks with a question each."""
+    return write_sample(tmp_path / "corpus", rows=ROWS, questions=ROWS)
+
+
+@pytest.fixture
+def store(tmp_path: Path, small: Sample) -> Path:
+    """A good store of the small corpus."""
+    return build_sample_store(small, tmp_path / "store", model_id="base-model", hits=6)
+
+
+@pytest.fixture
+def compare(runners: Runners, compared: Counter[str]) -> Callable[[Callable[[ExpectationRunner], list[Check]]], set[str]]:
+    """Return a function that lets both engines check, requires the same, and returns the ids that did not pass."""
+
+    def run(check: Callable[[ExpectationRunner], list[Check]]) -> set[str]:
+        local, distributed = (check(runner) for runner in runners)
+
+        assert [repr(each) for each in distributed] == [repr(each) for each in local]
+        assert json.dumps([each.observed for each in distributed]) == json.dumps([each.observed for each in local])
+
+        compared["checks of suites"] += len(local)
+        return {each.id for each in local if each.outcome is not Outcome.PASS}
+
+    return run
+
+
+def look(store: Path, small: Sample, *suites: str) -> Callable[[ExpectationRunner], list[Check]]:
+    """Return a function that runs suites over a store."""
+    evidence, corpus = open_store(store, small)
+    parameters = list_parameters(LIMITS, rows=ROWS, model_id="base-model", corpora=["fr"])
+
+    def run(runner: ExpectationRunner) -> list[Check]:
+        tables = {
+            "vectors": lambda: runner.lay_out_vectors(evidence.passages, get_path(store, "embeddings")),
+            "database": lambda: runner.lay_out_database(evidence, corpus.chunks),
+            "metadata": lambda: runner.lay_out_metadata(evidence),
+        }
+        return [check for suite in suites for check in runner.run(suite, suite, tables[suite](), parameters)]
+
+    return run
+
+
+def test_a_good_store_passes_alike(store: Path, small: Sample, compare: Any) -> None:
+    """Every check of a good store passes, with the same observations."""
+    evidence, corpus = open_store(store, small)
+    request = build_request(small, store, store)
+
+    assert compare(lambda runner: check_store(evidence, corpus, request, LIMITS, runner)) == set()
+
+
+@pytest.mark.parametrize(("change", "expected"), VECTOR_SABOTAGES.values(), ids=VECTOR_SABOTAGES)
+def test_spoilt_vectors_fail_alike(
+    store: Path, small: Sample, compare: Any, change: Change, expected: set[str]
+) -> None:
+    """A matrix built wrong fails on both engines for the same reason."""
+    replace_array(store, "embeddings", change(np.load(get_path(store, "embeddings"))))
+
+    assert compare(look(store, small, "vectors")) == expected
+
+
+@pytest.mark.parametrize("array", ODD_ARRAYS.values(), ids=ODD_ARRAYS)
+def test_what_is_no_matrix_fails_alike(store: Path, small: Sample, compare: Any, array: npt.NDArray[Any]) -> None:
+    """Whatever array a store holds, both engines say the same of it."""
+    replace_array(store, "embeddings", array)
+
+    failed = compare(look(store, small, "vectors", "database"))
+
+    assert failed & {"VEC101", "VEC102", "VEC103"}
+    assert "STO204" in failed
+
+
+def name_suite(check: str) -> str:
+    """Return the suite of a database that a check belongs to."""
+    return "database" if check < "STO205" else "metadata"
+
+
+@pytest.mark.parametrize(("statement", "expected"), DATABASE_SABOTAGES.values(), ids=DATABASE_SABOTAGES)
+def test_a_spoilt_database_fails_alike(
+    store: Path, small: Sample, compare: Any, statement: str, expected: str
+) -> None:
+    """Ranges of rows are compared as the whole is, and rows that fail are named from the first on."""
+    edit_database(store, statement)
+
+    assert compare(look(store, small, name_suite(expected))) == {expected}
+
+
+SHIFTED = "UPDATE chunks SET rowid = 100 WHERE rowid = 1"
+BYTES = "UPDATE metadata SET value = CAST(value AS BLOB) WHERE key = 'schema_version'"
+EXTRA = "INSERT INTO chunks SELECT 'x' || id, text, source, page, tokens, metadata, embedding FROM chunks"
+STATEMENTS = {"shifted": (SHIFTED, {"STO202"}), "value as bytes": (BYTES, {"STO205"}), "rows too many": (EXTRA, {"STO201"})}
+
+
+@pytest.mark.parametrize(("statement", "expected"), STATEMENTS.values(), ids=STATEMENTS)
+def test_what_crosses_parts_fails_alike(
+    store: Path, small: Sample, compare: Any, statement: str, expected: set[str]
+) -> None:
+    """Rows in another order, more rows than chunks, and what is no text are told as by one process."""
+    edit_database(store, statement)
+
+    assert compare(look(store, small, "database", "metadata")) >= expected
+
+
+@pytest.mark.parametrize(("change", "expected"), CHUNK_SABOTAGES.values(), ids=CHUNK_SABOTAGES)
+def test_a_spoilt_corpus_fails_alike(
+    store: Path, small: Sample, compare: Any, change: Callable[[CorpusEvidence], CorpusEvidence], expected: str
+) -> None:
+    """Texts that are not what they should be fail on both engines for the same reason."""
+    corpus = change(open_store(store, small)[1])
+
+    assert compare(lambda runner: check_corpus(corpus, LIMITS, runner)) == {expected}
+
+
+BLANKS = {"no-break space": "\u00a0\u2003", "separators": "\x1c\x1f\x85", "ideographic space": "\u3000"}
+
+
+@pytest.mark.parametrize("text", BLANKS.values(), ids=BLANKS)
+def test_blank_is_what_python_calls_blank(store: Path, small: Sample, compare: Any, text: str) -> None:
+    """A text of white space beyond ASCII is blank on both engines; Java alone would let it pass."""
+    corpus = with_chunk(open_store(store, small)[1], text=text)
+
+    assert compare(lambda runner: check_corpus(corpus, LIMITS, runner)) == {"CHK103"}
+
+
+def test_further_fields_of_chunks_do_no_harm(store: Path, small: Sample, compare: Any) -> None:
+    """Fields of any name and type travel along, though no type of Spark holds them."""
+    further = {"Id": 1, "a.b": None, "list": [1, "x"], "big": 2**80, "mixed": 1.5, "`": {"x": float("inf")}}
+    corpus = with_chunk(open_store(store, small)[1], **further)
+
+    assert compare(lambda runner: check_corpus(corpus, LIMITS, runner)) == set()
+
+
+@pytest.mark.parametrize("regex", [r"\S", r"\s", r"^\w+$", r"\d"], ids=str)
+def test_a_regular_expression_means_the_same_to_java(spark: SparkSession, compared: Counter[str], regex: str) -> None:
+    """Of every character of Unicode's first plane, Spark says what Python says."""
+    import pandas as pd
+
+    signs = [chr(code) for code in range(0x10000) if not 0xD800 <= code < 0xE000]
+    table = lay_out_frame(spark, pd.DataFrame({"sign": signs})).frame
+    found = [row[0] for row in table.select(table["sign"].rlike(translate_regex(regex))).collect()]
+    differing = [sign for sign, is_found in zip(signs, found, strict=True) if is_found != bool(re.search(regex, sign))]
+    compared["characters by regular expression"] += len(signs)
+
+    assert len(differing) == 0, (len(differing), [hex(ord(sign)) for sign in differing[:20]])

@@ -7,8 +7,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from pipeline.errors import EngineError
 from tests.conftest import Sample, build_sample_store, write_sample
 from tests.stores import build_request, edit_database, get_path, replace_array
 from tests.test_expectations import (
@@ -59,7 +61,9 @@ def store(tmp_path: Path, small: Sample) -> Path:
 
 
 @pytest.fixture
-def compare(runners: Runners, compared: Counter[str]) -> Callable[[Callable[[ExpectationRunner], list[Check]]], set[str]]:
+def compare(
+    runners: Runners, compared: Counter[str]
+) -> Callable[[Callable[[ExpectationRunner], list[Check]]], set[str]]:
     """Return a function that lets both engines check, requires the same, and returns the ids that did not pass."""
 
     def run(check: Callable[[ExpectationRunner], list[Check]]) -> set[str]:
@@ -124,10 +128,13 @@ def name_suite(check: str) -> str:
     return "database" if check < "STO205" else "metadata"
 
 
-@pytest.mark.parametrize(("statement", "expected"), DATABASE_SABOTAGES.values(), ids=DATABASE_SABOTAGES)
-def test_a_spoilt_database_fails_alike(
-    store: Path, small: Sample, compare: Any, statement: str, expected: str
-) -> None:
+# Of several that differ in nothing that an engine sees, one is run: each takes seconds.
+SAME = ("other source", "other page", "other tokens", "empty text", "schema in short", "other total", "other dimension")
+DATABASES = {name: sabotage for name, sabotage in DATABASE_SABOTAGES.items() if name not in SAME}
+
+
+@pytest.mark.parametrize(("statement", "expected"), DATABASES.values(), ids=DATABASES)
+def test_a_spoilt_database_fails_alike(store: Path, small: Sample, compare: Any, statement: str, expected: str) -> None:
     """Ranges of rows are compared as the whole is, and rows that fail are named from the first on."""
     edit_database(store, statement)
 
@@ -137,7 +144,11 @@ def test_a_spoilt_database_fails_alike(
 SHIFTED = "UPDATE chunks SET rowid = 100 WHERE rowid = 1"
 BYTES = "UPDATE metadata SET value = CAST(value AS BLOB) WHERE key = 'schema_version'"
 EXTRA = "INSERT INTO chunks SELECT 'x' || id, text, source, page, tokens, metadata, embedding FROM chunks"
-STATEMENTS = {"shifted": (SHIFTED, {"STO202"}), "value as bytes": (BYTES, {"STO205"}), "rows too many": (EXTRA, {"STO201"})}
+STATEMENTS = {
+    "shifted": (SHIFTED, {"STO202"}),
+    "value as bytes": (BYTES, {"STO205"}),
+    "rows too many": (EXTRA, {"STO201"}),
+}
 
 
 @pytest.mark.parametrize(("statement", "expected"), STATEMENTS.values(), ids=STATEMENTS)
@@ -179,11 +190,9 @@ def test_further_fields_of_chunks_do_no_harm(store: Path, small: Sample, compare
     assert compare(lambda runner: check_corpus(corpus, LIMITS, runner)) == set()
 
 
-@pytest.mark.parametrize("regex", [r"\S", r"\s", r"^\w+$", r"\d"], ids=str)
+@pytest.mark.parametrize("regex", [r"\S", r"\s", r"\d", r"[^\s.]", r"\.\\|\s"], ids=str)
 def test_a_regular_expression_means_the_same_to_java(spark: SparkSession, compared: Counter[str], regex: str) -> None:
     """Of every character of Unicode's first plane, Spark says what Python says."""
-    import pandas as pd
-
     signs = [chr(code) for code in range(0x10000) if not 0xD800 <= code < 0xE000]
     table = lay_out_frame(spark, pd.DataFrame({"sign": signs})).frame
     found = [row[0] for row in table.select(table["sign"].rlike(translate_regex(regex))).collect()]
@@ -191,3 +200,10 @@ def test_a_regular_expression_means_the_same_to_java(spark: SparkSession, compar
     compared["characters by regular expression"] += len(signs)
 
     assert len(differing) == 0, (len(differing), [hex(ord(sign)) for sign in differing[:20]])
+
+
+@pytest.mark.parametrize("regex", [r"\w", r"a\b", r"\Z"], ids=str)
+def test_what_java_reads_otherwise_is_refused(regex: str) -> None:
+    """A class of characters that is another one to Java is not guessed at."""
+    with pytest.raises(EngineError, match="means another thing to Spark; name the characters"):
+        translate_regex(regex)

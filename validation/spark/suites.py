@@ -6,8 +6,10 @@ space of ASCII only, NaN is no null to Spark, and Spark knows no order in which 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
+from pipeline.errors import EngineError
 from validation.expectations import ExpectationRunner, merge_report
 from validation.frames import (
     build_chunk_frame,
@@ -37,8 +39,9 @@ _RESULT_FORMAT = {
     "unexpected_index_column_names": [PLACE],
     "return_unexpected_index_query": False,
 }
-# What Python counts as white space, and Java's Unicode mode does not.
-_SEPARATORS = r"\x1c-\x1f"
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+# Python counts four separators of ASCII as white space, Java's Unicode mode does not.
+_CLASSES = {"s": r"[\s\x1c-\x1f]", "S": r"[^\s\x1c-\x1f]", "d": r"\d", "D": r"\D", "n": r"\n", "t": r"\t"}
 
 
 class SparkRunner(ExpectationRunner):
@@ -100,14 +103,26 @@ def list_regexes(definition: dict[str, Any]) -> list[str]:
 
 
 def translate_regex(regex: str) -> str:
-    r"""Return a regular expression of Python as one of Java: its classes, such as `\w`, know all of Unicode."""
-    spaces = regex.replace(r"\s", rf"[\s{_SEPARATORS}]").replace(r"\S", rf"[^\s{_SEPARATORS}]")
-    return f"(?U){spaces}"
+    r"""Return a regular expression of Python as one of Java, with `\s` and `\d` that know all of Unicode.
+
+    Raises:
+        EngineError: there is another class in it, such as `\w`, which Java reads in another way.
+    """
+    return f"(?U){_ESCAPED.sub(_translate_class, regex)}"
+
+
+def _translate_class(escaped: re.Match[str]) -> str:
+    known = _CLASSES.get(escaped[1], None if escaped[1].isalnum() else escaped[0])
+    if known is None:
+        raise EngineError(escaped[0], "means another thing to Spark", "name the characters, or leave out --engine")
+    return known
 
 
 def restore_result(result: ExpectationValidationResult, table: Table, own: dict[str, str]) -> None:
     """Let a result of Spark read like one of pandas: its own regular expression, and failing rows from the first on."""
     kwargs = result.expectation_config.kwargs
+    if "unexpected_count" in result.result:
+        result.result["unexpected_count"] = result.result["unexpected_count"] or 0  # of no rows Spark counts null
     if "regex" in kwargs:
         kwargs["regex"] = own[kwargs["regex"]]
     named = result.result.get("partial_unexpected_index_list")

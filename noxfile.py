@@ -40,7 +40,7 @@ def prepare(session: nox.Session, *extras: str) -> dict[str, str]:
     groups = {"installed": [*project["project"]["dependencies"], *list_group(project, "test", "lint", "typecheck")]}
     groups |= {extra: list_group(project, extra) for extra in extras}
     for name, wanted in {} if READY else groups.items():
-        pins = hashlib.sha256("\n".join([sys.version, *wanted, CONSTRAINTS.read_text("utf-8")]).encode()).hexdigest()
+        pins = hash_pins(wanted)
         stamp = ENVIRONMENT / f"{name}.sha256"
         if not stamp.is_file() or stamp.read_text("utf-8") != pins:
             if name == "installed":
@@ -54,6 +54,11 @@ def prepare(session: nox.Session, *extras: str) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
+
+
+def hash_pins(wanted: list[str]) -> str:
+    """Return a digest that differs where something else would be installed."""
+    return hashlib.sha256("\n".join([sys.version, *wanted, CONSTRAINTS.read_text("utf-8")]).encode()).hexdigest()
 
 
 def list_group(project: dict[str, Any], *names: str) -> list[str]:
@@ -228,7 +233,7 @@ def spark(session: nox.Session) -> None:
 def install_spark(session: nox.Session, environment: dict[str, str]) -> None:
     """Install the group `spark` into a folder of its own: Great Expectations imports Spark wherever it finds it."""
     wanted = list_group(nox.project.load_toml(ROOT / "pyproject.toml"), "spark")
-    pins = hashlib.sha256("\n".join([sys.version, *wanted, CONSTRAINTS.read_text("utf-8")]).encode()).hexdigest()
+    pins = hash_pins(wanted)
     stamp = SPARK / "installed.sha256"
     if not stamp.is_file() or stamp.read_text("utf-8") != pins:
         shutil.rmtree(SPARK, ignore_errors=True)

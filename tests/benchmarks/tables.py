@@ -53,8 +53,8 @@ def _render_machine(machine: dict[str, Any]) -> str:
             f"* {system}, numpy on {machine['blas']}",
             f"* {', '.join(' '.join(each) for each in packages)}",
             "",
-            "Each method runs in its own process, in turn, with as many threads. *× ours*: how many times as long as ours.",
-            "*Peak*: memory resident during the calls. *Without files*: the same less pages of mapped files, in one call.",
+            "Each method runs in its own process, in turn, with as many threads. *× ours*: median over that of ours.",
+            "*Peak*: memory resident during the calls. *Without files*: less the pages of mapped files, in one call.",
             "*Set-up*: seconds before the calls, imports included, and the peak of memory until then.",
         ]
     )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pipeline.nearest import Nearest, iterate_scores, split_questions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipeline.retrieval import Ranking
     from pipeline.vectors import Matrix
@@ -113,8 +113,7 @@ class _Sought:
         self._wanted = np.where(self._is_wanted, wanted, -1)
         self._before = np.zeros(wanted.shape, dtype=np.int64)
         found = np.full(wanted.shape, -np.inf, dtype=np.float32)
-        for place in range(wanted.shape[1]):
-            rows = np.flatnonzero(self._is_wanted[:, place])
+        for place, rows in self._list_places():
             sought = passages[wanted[rows, place]]
             found[rows, place] = np.einsum("nd,nd->n", questions[rows], sought, dtype=np.float64)
         self._limits = -np.sort(-found, axis=1) - np.float32(TIE_TOLERANCE)
@@ -125,12 +124,15 @@ class _Sought:
             message = "a similarity is not finite"
             raise ValueError(message)
         # What is left in `scores` are the others: relevant passages are not before one another by a tie.
-        rows, places = np.nonzero((first <= self._wanted) & (self._wanted < first + len(scores)))
-        scores[self._wanted[rows, places] - first, rows] = -np.inf
-        for place in range(self._limits.shape[1]):
-            rows = np.flatnonzero(self._is_wanted[:, place])
+        is_here = (first <= self._wanted) & (self._wanted < first + len(scores))
+        scores[self._wanted[is_here] - first, np.nonzero(is_here)[0]] = -np.inf
+        for place, rows in self._list_places():
             others = scores if len(rows) == scores.shape[1] else np.take(scores, rows, axis=1)
             self._before[rows, place] += np.count_nonzero(others >= self._limits[rows, place], axis=0)
+
+    def _list_places(self) -> Iterator[tuple[int, Positions]]:
+        """Return the questions that have a first relevant passage, a second one, and so on."""
+        return ((place, np.flatnonzero(mask)) for place, mask in enumerate(self._is_wanted.T))
 
     def compute_ranks(self) -> Positions:
         """Return the ranks of the relevant passages, ascending, int64 `(n_questions, most relevant)`."""

@@ -111,7 +111,7 @@ class _Sought:
         """
         self._is_wanted = _mask_rows(counts, wanted.shape[1])
         self._wanted = np.where(self._is_wanted, wanted, -1)
-        self._before = np.zeros(wanted.shape, dtype=np.int64)
+        self._before: Positions = np.zeros(wanted.shape, dtype=np.int64)
         found = np.full(wanted.shape, -np.inf, dtype=np.float32)
         for place, rows in self._list_places():
             sought = passages[wanted[rows, place]]
@@ -132,7 +132,7 @@ class _Sought:
 
     def _list_places(self) -> Iterator[tuple[int, Positions]]:
         """Return the questions that have a first relevant passage, a second one, and so on."""
-        return ((place, np.flatnonzero(mask)) for place, mask in enumerate(self._is_wanted.T))
+        return ((place, np.flatnonzero(self._is_wanted[:, place])) for place in range(self._is_wanted.shape[1]))
 
     def compute_ranks(self) -> Positions:
         """Return the ranks of the relevant passages, ascending, int64 `(n_questions, most relevant)`."""

@@ -171,11 +171,16 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def benchmarks(session: nox.Session) -> None:
-    """Measure search and statistics beside their peers, on one core."""
-    environment = prepare(session, "bench") | ONE_THREAD
+    """Measure our methods beside their peers, in turn; writes `reports/benchmarks.json` and `reports/benchmarks.md`.
+
+    Arguments after `--` go to pytest: `-k search` measures a part, and the reports then hold that part.
+    """
+    environment = prepare(session, "bench")
     session.chdir(ROOT)
-    options = ("--benchmark-only", "-p", "no:cacheprovider", *session.posargs)
-    session.run(str(SCRIPTS / "python"), "-m", "pytest", "tests/benchmarks", *options, env=environment, external=True)
+    (ROOT / "reports").mkdir(exist_ok=True)
+    written = ("--benchmark-only", "--benchmark-json=reports/benchmarks.json", "-p", "no:cacheprovider")
+    command = (str(SCRIPTS / "python"), "-m", "pytest", "tests/benchmarks", *written, *session.posargs)
+    session.run(*command, env=environment, external=True)
 
 
 @nox.session(default=False)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.nearest import Nearest, iterate_scores, split_questions
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -17,14 +19,7 @@ if TYPE_CHECKING:
 Ranking = npt.NDArray[np.int64]
 
 RRF_K = 60
-# Groups for each passage sought: with four, about 15 % more passages than wanted reach the bound.
-_GROUPS = 4
 _WORD = re.compile(r"\w+")
-
-
-def compute_scores(questions: Matrix, passages: Matrix) -> Matrix:
-    """Return cosine similarities, float32 `(n_questions, n_passages)`, of unit vectors."""
-    return questions @ passages.T
 
 
 def rank_cosine(questions: Matrix, passages: Matrix, depth: int) -> Ranking:
@@ -35,37 +30,21 @@ def rank_cosine(questions: Matrix, passages: Matrix, depth: int) -> Ranking:
 
     Args:
         questions: unit vectors, float32 `(n_questions, 768)`.
-        passages: unit vectors, float32 `(n_passages, 768)`.
+        passages: unit vectors, float32 `(n_passages, 768)`, in memory or mapped; they are read in blocks, once for
+            each 1024 questions.
         depth: how many passages to return, or all of them if there are fewer.
 
     Returns:
         int64 `(n_questions, min(depth, n_passages))`.
     """
-    scores = compute_scores(questions, passages)
     depth = min(depth, len(passages))
-    if not 0 < _GROUPS * depth <= len(passages):
-        return np.argsort(-scores, axis=1, kind="stable")[:, :depth]
-    # "Not below" instead of "at least": NaN, in a score or as the bound, excludes nothing.
-    kept = np.flatnonzero(~(scores < _bound_best(scores, depth)))
-    rows, positions = np.divmod(kept, len(passages))
-    order = np.lexsort((-scores.ravel()[kept], rows))
-    counts = np.bincount(rows)
-    starts = np.cumsum(counts) - counts
-    best: Ranking = positions[order[starts[:, np.newaxis] + np.arange(depth)]]
-    return best
-
-
-def _bound_best(scores: Matrix, depth: int) -> Matrix:
-    """Return a lower bound of each row's `depth`-th best score, float32 `(n_questions, 1)`.
-
-    A row is dealt out to several times `depth` groups. In `depth` of them the best score is at or above the bound, so
-    that at least as many scores are, and few others. This costs a tenth of partitioning the whole row.
-    """
-    groups = _GROUPS * depth
-    height = scores.shape[1] // groups
-    best = scores[:, : height * groups].reshape(len(scores), height, groups).max(axis=1)
-    # Negated, so that a group with NaN in it is sorted last and lends itself to no bound.
-    return -np.partition(-best, depth - 1, axis=1)[:, depth - 1 : depth]
+    rankings = [np.empty((0, depth), dtype=np.int64)]
+    for rows in split_questions(questions):
+        nearest = Nearest(rows.stop - rows.start, depth)
+        for first, scores in iterate_scores(questions[rows], passages):
+            nearest.add(first, scores)
+        rankings.append(nearest.list_best())
+    return np.concatenate(rankings)
 
 
 def build_match(question: str) -> str:

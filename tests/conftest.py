@@ -15,6 +15,7 @@ import pytest
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+from pipeline import nearest
 from pipeline.chunks import ChunkFile, load_chunks
 from pipeline.encoder import ModelIdentity
 from pipeline.params import EmbeddedModel
@@ -146,6 +147,13 @@ def draw_unit_vectors(rows: int, seed: int) -> Matrix:
     vectors = np.random.default_rng(seed).standard_normal((rows, DIMENSION)).astype(np.float32)
     unit: Matrix = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit
+
+
+def cut_into_blocks(patch: pytest.MonkeyPatch, questions: int, passages: int) -> None:
+    """Let scores be computed for so many questions and passages at a time."""
+    patch.setattr(nearest, "BLOCK_QUESTIONS", questions)
+    patch.setattr(nearest, "BLOCK_PASSAGES", passages)
+    patch.setattr(nearest, "BLOCK_SCORES", 0)
 
 
 def build_sample_store(

@@ -14,8 +14,9 @@ import pytrec_eval
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.retrieval import rank_cosine
 from pipeline.vectors import DIMENSION, Matrix
-from validation import metrics
+from tests.conftest import cut_into_blocks
 from validation.metrics import (
     NOT_FOUND,
     RECALL_DEPTHS,
@@ -27,6 +28,7 @@ from validation.metrics import (
     compute_ndcg,
     compute_recall,
     rank_listed,
+    rank_passages,
     rank_relevant,
 )
 
@@ -179,25 +181,38 @@ def test_a_score_at_the_tolerance_is_a_tie(score: float) -> None:
     assert read_rows(rank_relevant(*embed(np.array([[sought, beyond]])), [[0]])) == [[1]]
 
 
-@given(run=draw_run(levels=4), rows=st.integers(1, 3))
+@given(run=draw_run(levels=4), rows=st.integers(1, 3), height=st.integers(1, 140))
 @settings(max_examples=25, deadline=None)
-def test_questions_are_ranked_alike_in_blocks(run: Run, rows: int) -> None:
-    """However few scores are held at a time, the ranks are those of all questions at once."""
+def test_questions_are_ranked_alike_in_blocks(run: Run, rows: int, height: int) -> None:
+    """However few scores are held at a time, the ranks are those of all questions and passages at once."""
     whole = rank_relevant(*embed(run.scores), run.relevant)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "_BLOCK_SCORES", rows * run.scores.shape[1])
+        cut_into_blocks(patch, rows, height)
         blocks = rank_relevant(*embed(run.scores), run.relevant)
 
     assert read_rows(blocks) == read_rows(whole)
 
 
+@given(run=draw_run(levels=4), height=st.integers(1, 140), depth=st.sampled_from([0, 1, 10, 200]))
+@settings(max_examples=25, deadline=None)
+def test_one_pass_ranks_and_lists_as_two_do(run: Run, height: int, depth: int) -> None:
+    """Ranks and nearest passages that come from the same scores are those that are computed one after the other."""
+    vectors = embed(run.scores)
+    with pytest.MonkeyPatch.context() as patch:
+        cut_into_blocks(patch, 2, height)
+        ranks, listed = rank_passages(*vectors, run.relevant, depth)
+
+    assert read_rows(ranks) == read_rows(rank_relevant(*vectors, run.relevant))
+    assert listed.tolist() == rank_cosine(*vectors, depth).tolist()
+
+
 def test_scores_are_not_held_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The memory that ranking takes is that of a block of questions, not of every score there is."""
-    monkeypatch.setattr(metrics, "_BLOCK_SCORES", 50_000)
+    """The memory that ranking takes is that of a block, not of every score there is."""
+    cut_into_blocks(monkeypatch, 100, 500)
     questions, passages = embed(np.random.default_rng(1).random((DIMENSION, 4000)))
     tracemalloc.start()
     try:
-        rank_relevant(questions, passages, [[0]] * len(questions))
+        rank_passages(questions, passages, [[0]] * len(questions), 10)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

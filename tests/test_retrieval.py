@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pipeline.chunks import Chunk
 from pipeline.database import index_fulltext
-from pipeline.retrieval import build_match, compute_scores, fuse_rankings, rank_cosine, rank_fulltext
+from pipeline.retrieval import build_match, fuse_rankings, rank_cosine, rank_fulltext
 from pipeline.vectors import DIMENSION, Matrix
 from tests.conftest import draw_unit_vectors
 
@@ -47,7 +47,7 @@ def make_chunk(row: int, section: str | None, text: str) -> Chunk:
 
 def rank_naively(questions: Matrix, passages: Matrix, depth: int) -> list[list[int]]:
     """Sort all positions by score, then by position."""
-    rows = compute_scores(questions, passages).tolist()
+    rows = (questions @ passages.T).tolist()
     return [sorted(range(len(row)), key=lambda position: (-row[position], position))[:depth] for row in rows]
 
 
@@ -56,18 +56,6 @@ def place_on_axis(levels: list[int]) -> Matrix:
     matrix = np.zeros((len(levels), DIMENSION), dtype=np.float32)
     matrix[:, 0] = np.asarray(levels) / 4
     return matrix
-
-
-def test_scores_are_dot_products() -> None:
-    """The score of two unit vectors is the sum of their products, question by passage."""
-    questions, passages = draw_unit_vectors(3, 1), draw_unit_vectors(4, 2)
-    expected = [[math.fsum(map(float, q * p)) for p in passages] for q in questions]
-
-    scores = compute_scores(questions, passages)
-
-    assert scores.shape == (3, 4)
-    assert scores.dtype == np.float32
-    np.testing.assert_allclose(scores, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("depth", [0, 1, 5, 12, 13, 49, 50, 51, 1000])
@@ -122,7 +110,7 @@ def test_an_empty_side_gives_an_empty_ranking() -> None:
 def test_the_nearest_are_found_wherever_they_stand(depth: int, step: int) -> None:
     """The best passages may be neighbours or any distance apart."""
     question, passages = draw_unit_vectors(1, 7), draw_unit_vectors(900, 8)
-    nearest = np.argsort(-compute_scores(question, passages)[0])
+    nearest = np.argsort(-(question @ passages.T)[0])
     arranged = np.empty_like(passages)
     arranged[np.argsort(np.arange(900) % step, kind="stable")] = passages[nearest]
 

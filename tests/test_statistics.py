@@ -421,6 +421,21 @@ def test_flip_p_is_that_of_scipy_where_every_cluster_has_one_question(seed: int)
     assert abs(found - oracle.pvalue) < 4 * error + 1 / 20_000
 
 
+@pytest.mark.parametrize("n", [1, 7, 8, 9, 64, 65])
+def test_each_cluster_has_a_bit_of_its_own(n: int) -> None:
+    """Looking up eight clusters at a time keeps what multiplying each by its own drawn bit keeps, to the last draw."""
+    random = np.random.default_rng(n)
+    columns = random.integers(1, 9, (n, 2)) * random.choice([-1, 1], (n, 2)) / 8
+    bits = np.unpackbits(
+        np.frombuffer(np.random.default_rng([FEW.seed, 1]).bytes(FEW.flips * -(-n // 8)), np.uint8)
+    ).reshape(FEW.flips, -1)
+    totals = (2.0 * bits[:, :n] - 1) @ columns
+
+    found = Bootstrap(np.arange(n), FEW).compute_flip_p(list(columns.T))
+
+    assert found == [(1 + (totals[:, k] >= columns[:, k].sum()).sum()) / (1 + FEW.flips) for k in (0, 1)]
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_flip_p_is_that_of_full_enumeration(seed: int) -> None:
     """Nine clusters of one to four questions: all 512 sign patterns give the exact p-value; a tie is reached."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.retrieval import compute_scores
+from pipeline.nearest import Nearest, iterate_scores, split_questions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pipeline.retrieval import Ranking
     from pipeline.vectors import Matrix
@@ -25,9 +25,6 @@ CUT_OFF = 10
 TIE_TOLERANCE = 1e-6
 NOT_FOUND = np.iinfo(np.int64).max
 """Rank of a relevant passage that a ranking does not hold; it also fills the rows of questions with fewer passages."""
-
-# 16 MiB of scores at a time, however many questions there are.
-_BLOCK_SCORES = 1 << 22
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,12 +68,13 @@ def rank_relevant(questions: Matrix, passages: Matrix, relevant: Sequence[Sequen
     """Rank the relevant passages of each question among all passages.
 
     A passage whose score is within 1e-6 of a relevant one's, or at the float32 nearest to 1e-6 below it, counts as
-    before it: batch and single matrix products differ by that much, and equal vectors must not earn recall. Relevant
-    passages keep their own order.
+    before it: products of matrices of different shapes differ by that much, and equal vectors must not earn recall.
+    Relevant passages keep their own order.
 
     Args:
         questions: unit vectors, float32 `(n_questions, 768)`.
-        passages: unit vectors, float32 `(n_passages, 768)`.
+        passages: unit vectors, float32 `(n_passages, 768)`, in memory or mapped; they are read in blocks, once for
+            each 1024 questions.
         relevant: positions of the relevant passages of each question.
 
     Raises:
@@ -84,30 +82,62 @@ def rank_relevant(questions: Matrix, passages: Matrix, relevant: Sequence[Sequen
             repeats a position or has a negative one.
         IndexError: a relevant passage lies beyond the last.
     """
+    return rank_passages(questions, passages, relevant, 0)[0]
+
+
+def rank_passages(
+    questions: Matrix, passages: Matrix, relevant: Sequence[Sequence[int]], depth: int
+) -> tuple[Ranks, Ranking]:
+    """Return what `rank_relevant` and `rank_cosine` return, from one pass over the scores. Raises as they do."""
     wanted, counts = _pad_relevant(relevant, len(questions))
-    ranks = np.empty_like(wanted)
-    block = max(1, _BLOCK_SCORES // max(1, len(passages)))
-    for start in range(0, len(questions), block):
-        rows = slice(start, start + block)
-        ranks[rows] = _rank_block(compute_scores(questions[rows], passages), wanted[rows], counts[rows])
-    return Ranks(ranks, counts)
+    ranks, rankings = np.empty_like(wanted), np.empty((len(questions), min(depth, len(passages))), dtype=np.int64)
+    for rows in split_questions(questions):
+        sought = _Sought(questions[rows], passages, wanted[rows], counts[rows])
+        nearest = Nearest(len(questions[rows]), rankings.shape[1])
+        for first, scores in iterate_scores(questions[rows], passages):
+            nearest.add(first, scores)
+            sought.count(first, scores)
+        ranks[rows], rankings[rows] = sought.compute_ranks(), nearest.list_best()
+    return Ranks(ranks, counts), rankings
 
 
-def _rank_block(scores: Matrix, wanted: Positions, counts: Positions) -> Positions:
-    if not np.isfinite(scores).all():
-        message = "a similarity is not finite"
-        raise ValueError(message)
-    is_wanted = _mask_rows(counts, wanted.shape[1])
-    found = np.where(is_wanted, np.take_along_axis(scores, wanted, axis=1), -np.inf)
-    limits = -np.sort(-found, axis=1) - np.float32(TIE_TOLERANCE)
-    # What is left in `scores` are the others: relevant passages are not before one another by a tie.
-    scores[np.nonzero(is_wanted)[0], wanted[is_wanted]] = -np.inf
-    ranks = np.full(wanted.shape, NOT_FOUND)
-    for place in range(wanted.shape[1]):
-        rows = np.flatnonzero(is_wanted[:, place])
-        before = np.count_nonzero(scores[rows] >= limits[rows, place, np.newaxis], axis=1)
-        ranks[rows, place] = before + place + 1
-    return ranks
+class _Sought:
+    """Counts, block by block, the passages that go before the relevant ones of some questions."""
+
+    def __init__(self, questions: Matrix, passages: Matrix, wanted: Positions, counts: Positions) -> None:
+        """Compute what a passage must score to go before each relevant one.
+
+        These scores are summed in float64, so that they are as near to those of a block as any product can be.
+        """
+        self._is_wanted = _mask_rows(counts, wanted.shape[1])
+        self._wanted = np.where(self._is_wanted, wanted, -1)
+        self._before: Positions = np.zeros(wanted.shape, dtype=np.int64)
+        found = np.full(wanted.shape, -np.inf, dtype=np.float32)
+        for place, rows in self._list_places():
+            sought = passages[wanted[rows, place]]
+            found[rows, place] = np.einsum("nd,nd->n", questions[rows], sought, dtype=np.float64)
+        self._limits = -np.sort(-found, axis=1) - np.float32(TIE_TOLERANCE)
+
+    def count(self, first: int, scores: Matrix) -> None:
+        """Count the passages of a block, `(n_passages, n_questions)`, whose relevant ones are overwritten."""
+        if not np.isfinite(scores).all():
+            message = "a similarity is not finite"
+            raise ValueError(message)
+        # What is left in `scores` are the others: relevant passages are not before one another by a tie.
+        is_here = (first <= self._wanted) & (self._wanted < first + len(scores))
+        scores[self._wanted[is_here] - first, np.nonzero(is_here)[0]] = -np.inf
+        for place, rows in self._list_places():
+            others = scores if len(rows) == scores.shape[1] else np.take(scores, rows, axis=1)
+            self._before[rows, place] += np.count_nonzero(others >= self._limits[rows, place], axis=0)
+
+    def _list_places(self) -> Iterator[tuple[int, Positions]]:
+        """Return the questions that have a first relevant passage, a second one, and so on."""
+        return ((place, np.flatnonzero(self._is_wanted[:, place])) for place in range(self._is_wanted.shape[1]))
+
+    def compute_ranks(self) -> Positions:
+        """Return the ranks of the relevant passages, ascending, int64 `(n_questions, most relevant)`."""
+        places = np.arange(1, self._before.shape[1] + 1)
+        return np.where(self._is_wanted, self._before + places, NOT_FOUND)
 
 
 def rank_listed(rankings: Sequence[Ranking], relevant: Sequence[Sequence[int]]) -> Ranks:

@@ -93,11 +93,14 @@ class Bootstrap:
         """
         sums = self._sum_clusters(differences)
         sums = sums[sums.any(axis=1)]
-        width, reached = -(-len(sums) // 8), np.zeros(sums.shape[1])
-        draw = np.random.default_rng([self._settings.seed, 1])
+        tables, total = _tabulate_bytes(sums), sums.sum(axis=0)
+        draw, reached = np.random.default_rng([self._settings.seed, 1]), np.zeros(len(total))
         for rows in _split(self._settings.flips, max(len(sums), 1)):
-            kept = np.unpackbits(np.frombuffer(draw.bytes(rows * width), np.uint8).reshape(rows, width), axis=1)
-            reached += (kept[:, : len(sums)].astype(np.float64) @ sums >= sums.sum(axis=0)).sum(axis=0)
+            drawn = np.frombuffer(draw.bytes(rows * len(tables)), np.uint8).reshape(rows, len(tables))
+            kept = np.zeros((rows, len(total)))
+            for table, column in zip(tables, drawn.T, strict=True):
+                kept += table[column]
+            reached += (kept >= total).sum(axis=0)
         return [float(p) for p in (1 + reached) / (1 + self._settings.flips)]
 
     def _sum_clusters(self, differences: Sequence[Values]) -> Values:
@@ -152,6 +155,16 @@ def compute_tolerated_loss(margin: float, interval: Interval, chance: float) -> 
     Φ((margin − L) / SE − z_level).
     """
     return float(margin - (norm.ppf(interval.level) + norm.ppf(chance)) * interval.standard_error)
+
+
+def _tabulate_bytes(sums: Values) -> Values:
+    """Return what every byte of bits, eight clusters at a time, keeps of them, float64 `(bytes, 256, metrics)`.
+
+    The first bit of a byte stands for the first cluster. Looking a byte up adds eight clusters at once.
+    """
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1).astype(np.float64)
+    padded = np.pad(sums, ((0, -len(sums) % 8), (0, 0)))
+    return bits @ padded.reshape(-1, 8, sums.shape[1])
 
 
 def _split(total: int, width: int) -> Iterator[int]:

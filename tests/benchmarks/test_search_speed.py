@@ -1,112 +1,74 @@
-"""How long exact search takes beside numpy's own batch product, on a store of the French corpus's size."""
+"""How long exact search takes beside faiss, usearch and numpy, on a store of the French corpus's size."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from pipeline.chunks import Chunk
-from pipeline.database import export_database, load_matrix, open_database
-from pipeline.retrieval import Ranking, rank_cosine
+from pipeline.database import export_database
+from tests.benchmarks.search_methods import DATABASE, save_workload
 from tests.conftest import build_chunk, draw_unit_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
-    from pytest_benchmark.fixture import BenchmarkFixture
+    import numpy.typing as npt
 
-    from pipeline.vectors import Matrix
+    from tests.benchmarks.race import Race
 
 PASSAGES = 1857
-QUESTIONS = 680
-DEPTH = 10
+QUESTIONS = 328
 ROUNDS = 21
-SEARCH_RATIO = 1.5
+CALLS = 5  # of some milliseconds each
+FAISS_RATIO = 1.1
+NUMPY_RATIO = 1.5
 BLOB_RATIO = 2.5
 REPEATS = 20  # of a short text, so that rows are as long as real ones
+METHODS = {
+    name: f"tests.benchmarks.search_methods:{function}"
+    for name, function in {
+        "ours": "rank_by_ours",
+        "faiss": "rank_by_faiss",
+        "numpy": "rank_by_numpy",
+        "usearch": "rank_by_usearch",
+    }.items()
+}
+FROM_BLOBS = {"ours, from blobs": "tests.benchmarks.search_methods:rank_blobs", "numpy": METHODS["numpy"]}
 
 
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """A store's database, its passages' vectors, and the vectors of a gold set that is asked of it."""
-
-    questions: Matrix
-    passages: Matrix
-    database: Path
-
-    def search_by_peer(self) -> npt.NDArray[np.intp]:
-        """Find the ten nearest passages, in no order, as one writes it in numpy."""
-        scores = self.questions @ self.passages.T
-        return np.argpartition(scores, -DEPTH, axis=1)[:, -DEPTH:]
-
-    def search(self) -> Ranking:
-        """Rank vectors that are in memory."""
-        return rank_cosine(self.questions, self.passages, DEPTH)
-
-    def search_blobs(self) -> Ranking:
-        """Open the database, read every vector out of it, and rank."""
-        with open_database(self.database) as connection:
-            return rank_cosine(self.questions, load_matrix(connection), DEPTH)
+def assert_same_passages(ours: npt.NDArray[np.integer], theirs: npt.NDArray[np.integer]) -> None:
+    """Each question has the same nearest passages in both answers, in any order."""
+    np.testing.assert_array_equal(np.sort(ours, axis=1), np.sort(theirs.astype(np.int64), axis=1))
 
 
-@pytest.fixture(scope="module")
-def workload(tmp_path_factory: pytest.TempPathFactory) -> Workload:
-    """A store of 1857 rows with text of a usual length, and 680 questions, each near a passage."""
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.benchmark(group="top 10 of 1857 passages, 328 questions")
+def test_search_of_a_gold_set(race: Race, tmp_path: Path, threads: int) -> None:
+    """All questions of a gold set at once: at most 1.1 times as long as faiss, and 1.5 times as numpy by hand."""
+    save_workload(tmp_path, *draw_workload())
+
+    limits = {"faiss": FAISS_RATIO, "numpy": NUMPY_RATIO}
+    race(METHODS, tmp_path, rounds=ROUNDS, calls=CALLS, threads=threads, agree=assert_same_passages, limits=limits)
+
+
+@pytest.mark.benchmark(group="from a database: top 10 of 1857 passages, 328 questions")
+def test_search_of_a_database(race: Race, tmp_path: Path) -> None:
+    """Opening a database and reading every vector out of it costs at most 2.5 times the search by numpy."""
+    questions, depth, passages = draw_workload()
+    save_workload(tmp_path, questions, depth, passages)
+    chunks: list[dict[str, Any]] = [build_chunk(index) for index in range(PASSAGES)]
+    long = [Chunk.model_validate({**chunk, "text": chunk["text"] * REPEATS}) for chunk in chunks]
+    export_database(tmp_path / DATABASE, long, passages, "speed")
+
+    limits = {"numpy": BLOB_RATIO}
+    race(FROM_BLOBS, tmp_path, rounds=ROUNDS, calls=CALLS, agree=assert_same_passages, limits=limits)
+
+
+def draw_workload() -> tuple[npt.NDArray[np.float32], int, npt.NDArray[np.float32]]:
+    """Return questions that are each near a passage, how many passages are sought, and the passages."""
     passages = draw_unit_vectors(PASSAGES, 1)
     near = passages[np.arange(QUESTIONS) * 7 % PASSAGES] + draw_unit_vectors(QUESTIONS, 2)
-    chunks = [build_chunk(index) for index in range(PASSAGES)]
-    database = tmp_path_factory.mktemp("speed") / "store.db"
-    long = [Chunk.model_validate({**chunk, "text": chunk["text"] * REPEATS}) for chunk in chunks]
-    export_database(database, long, passages, "speed")
-    return Workload(near / np.linalg.norm(near, axis=1, keepdims=True), passages, database)
-
-
-@pytest.fixture(params=["peer", "memory", "blobs"])
-def search(request: pytest.FixtureRequest, workload: Workload) -> Callable[[], npt.NDArray[np.intp]]:
-    """Each of the three ways to find the ten nearest passages."""
-    searches = {"peer": workload.search_by_peer, "memory": workload.search, "blobs": workload.search_blobs}
-    return searches[request.param]
-
-
-@pytest.mark.benchmark(group="the gold set's ten nearest passages")
-def test_search_time(
-    benchmark: BenchmarkFixture, search: Callable[[], npt.NDArray[np.intp]], workload: Workload
-) -> None:
-    """Absolute times, which inform and decide nothing; each search finds the same ten passages as numpy."""
-    found = benchmark(search)
-
-    np.testing.assert_array_equal(np.sort(found, axis=1), np.sort(workload.search_by_peer(), axis=1))
-
-
-@pytest.mark.parametrize("questions", [328, QUESTIONS], ids="{} questions".format)
-@pytest.mark.benchmark(group="the three searches in turn", min_rounds=ROUNDS)
-def test_search_costs_little_more_than_its_matrix_product(
-    benchmark: BenchmarkFixture, workload: Workload, questions: int
-) -> None:
-    """Measured in turn in one run: search at most 1.5 times numpy's product with argpartition, from blobs 2.5 times."""
-    asked = replace(workload, questions=workload.questions[:questions])
-    searches: tuple[Callable[[], object], ...] = (asked.search_by_peer, asked.search, asked.search_blobs)
-    seconds: list[list[float]] = []
-
-    def run_round() -> None:
-        seconds.append([measure_seconds(search) for search in searches])
-
-    benchmark(run_round)
-    peer, memory, blobs = np.median(seconds, axis=0).tolist()
-    benchmark.extra_info.update(memory_ratio=memory / peer, blob_ratio=blobs / peer)
-
-    assert memory / peer <= SEARCH_RATIO
-    assert blobs / peer <= BLOB_RATIO
-
-
-def measure_seconds(search: Callable[[], object]) -> float:
-    """Return how long one call takes."""
-    begun = time.perf_counter()
-    search()
-    return time.perf_counter() - begun
+    return near / np.linalg.norm(near, axis=1, keepdims=True), 10, passages

@@ -215,16 +215,10 @@ def load_metadata(connection: sqlite3.Connection) -> dict[str, str]:
     return dict(connection.execute("SELECT key, value FROM metadata ORDER BY key"))
 
 
-def load_rows(connection: sqlite3.Connection, first: int = -(2**63), limit: int = -1) -> list[StoredRow]:
-    """Return the rows of `chunks` in stored order, without interpretation: all, or `limit` from row id `first` on."""
-    fields = "id, text, source, page, tokens, metadata, embedding, rowid"
-    statement = f"SELECT {fields} FROM chunks WHERE rowid >= ? ORDER BY rowid LIMIT ?"  # noqa: S608 - no input in it
-    return [StoredRow(*row) for row in connection.execute(statement, (first, limit))]
-
-
-def list_row_ids(connection: sqlite3.Connection) -> list[int]:
-    """Return the row ids of `chunks` in stored order."""
-    return [number for (number,) in connection.execute("SELECT rowid FROM chunks ORDER BY rowid")]
+def load_rows(connection: sqlite3.Connection) -> list[StoredRow]:
+    """Return every row of `chunks` in stored order, without interpretation."""
+    statement = "SELECT id, text, source, page, tokens, metadata, embedding, rowid FROM chunks ORDER BY rowid"
+    return [StoredRow(*row) for row in connection.execute(statement)]
 
 
 def load_matrix(connection: sqlite3.Connection) -> Matrix:

@@ -10,17 +10,17 @@ import numpy as np
 from pydantic import ConfigDict
 
 from pipeline.documents import Strict, load_json
-from validation.frames import build_chunk_frame, build_database_frame, build_metadata_frame, build_vector_frame
+from validation.frames import build_vector_frame
 from validation.outcomes import Check, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    import pandas as pd
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
 
-    from pipeline.chunks import ChunkFile
-    from validation.evidence import StoreEvidence, VectorEvidence
+    from validation.evidence import VectorEvidence
     from validation.policy import Limits
 
 SHOWN_VALUES = 3
@@ -60,8 +60,12 @@ class ExpectationRunner:
     def _add_source(self, sources: Any) -> Any:
         return sources.add_pandas("evidence")
 
-    def run(self, suite: str, subject: str, frame: Any, parameters: dict[str, Any]) -> list[Check]:
-        """Validate a table, as `lay_out_…` returns it, and return one check for each check id that the suite serves.
+    def sum_up(self, vectors: VectorEvidence, path: Path) -> pd.DataFrame:  # noqa: ARG002 - workers read it themselves
+        """Return the row that sums a matrix up, which lies at `path`."""
+        return build_vector_frame(vectors)
+
+    def run(self, suite: str, subject: str, frame: pd.DataFrame, parameters: dict[str, Any]) -> list[Check]:
+        """Validate a table and return one check for each check id that the suite serves.
 
         A check passes when all its expectations hold; an expectation that raised makes it ERROR.
         """
@@ -70,31 +74,15 @@ class ExpectationRunner:
         batch = self._tables.get_batch({"dataframe": frame})
         definition = self._suites[suite].model_dump()
         report = batch.validate(ExpectationSuite(**definition), expectation_parameters=parameters)
-        return merge_report(report.results, subject, len(frame))
-
-    def lay_out_chunks(self, chunks: ChunkFile) -> Any:
-        """Return a corpus as a table for `run`."""
-        return build_chunk_frame(chunks)
-
-    def lay_out_vectors(self, vectors: VectorEvidence, path: Path) -> Any:  # noqa: ARG002 - who runs elsewhere reads it
-        """Return the sums of a matrix, which lies at `path`, as a table for `run`."""
-        return build_vector_frame(vectors)
-
-    def lay_out_database(self, store: StoreEvidence, chunks: ChunkFile) -> Any:
-        """Return how the rows of a store's database compare, as a table for `run`."""
-        return build_database_frame(store, chunks)
-
-    def lay_out_metadata(self, store: StoreEvidence) -> Any:
-        """Return a database's metadata as a table for `run`."""
-        return build_metadata_frame(store)
+        return merge_results(report.results, subject, len(frame))
 
 
-def merge_report(results: Iterable[ExpectationValidationResult], subject: str, rows: int) -> list[Check]:
+def merge_results(results: Iterable[ExpectationValidationResult], subject: str, rows: int) -> list[Check]:
     """Return one check for each check id that the expectations of a table of `rows` rows serve."""
     by_check: dict[str, list[ExpectationValidationResult]] = {}
     for result in results:
         by_check.setdefault(result.expectation_config.meta["check"], []).append(result)
-    return [_merge_results(check, subject, found, rows) for check, found in sorted(by_check.items())]
+    return [_merge_check(check, subject, found, rows) for check, found in sorted(by_check.items())]
 
 
 def list_parameters(limits: Limits, *, rows: int, model_id: str, corpora: Iterable[str]) -> dict[str, Any]:
@@ -114,7 +102,7 @@ def list_parameters(limits: Limits, *, rows: int, model_id: str, corpora: Iterab
     }
 
 
-def _merge_results(check: str, subject: str, results: list[ExpectationValidationResult], rows: int) -> Check:
+def _merge_check(check: str, subject: str, results: list[ExpectationValidationResult], rows: int) -> Check:
     message = next((message for result in results if (message := _find_exception(result))), None)
     if message is not None:
         return Check(check, subject, Outcome.ERROR, n=rows, detail=f"the expectation raised: {message}")

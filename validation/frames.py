@@ -13,12 +13,7 @@ from pipeline.vectors import MATRIX_RANK
 from validation.vector_sums import cut_blocks, describe_sums, hash_rows, make_empty, sum_block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    import numpy.typing as npt
-
     from pipeline.chunks import Chunk, ChunkFile
-    from pipeline.database import StoredRow
     from validation.evidence import StoreEvidence, VectorEvidence
     from validation.vector_sums import VectorSums
 
@@ -57,21 +52,15 @@ def describe_vectors(vectors: VectorEvidence, sums: VectorSums, kinds: int) -> p
 
 def build_database_frame(store: StoreEvidence, chunks: ChunkFile) -> pd.DataFrame:
     """Return one row a database row: whether number and id, text fields and blob are those of the chunk there."""
-    return compare_rows(store.rows, 0, chunks.chunks, np.atleast_1d(store.passages.values))
-
-
-def compare_rows(
-    stored: Iterable[StoredRow], first: int, chunks: Sequence[Chunk], values: npt.NDArray[np.generic]
-) -> pd.DataFrame:
-    """Compare consecutive database rows, of which the first is at place `first`, with the chunks and vectors there."""
+    values = np.atleast_1d(store.passages.values)
     records: list[dict[str, bool]] = []
-    for place, row in enumerate(stored):
-        chunk = chunks[place] if place < len(chunks) else None
-        found = (row.text, row.source, row.page, row.tokens, row.metadata)
+    for row, stored in enumerate(store.rows):
+        chunk = chunks.chunks[row] if row < chunks.total else None
+        found = (stored.text, stored.source, stored.page, stored.tokens, stored.metadata)
         records.append({
-            "id_equal": chunk is not None and (row.number, row.id) == (first + place + 1, chunk.id),
+            "id_equal": chunk is not None and (stored.number, stored.id) == (row + 1, chunk.id),
             "text_equal": chunk is not None and found == _list_text_fields(chunk),
-            "vector_equal": chunk is not None and place < len(values) and row.embedding == values[place].tobytes(),
+            "vector_equal": row < min(len(values), chunks.total) and stored.embedding == values[row].tobytes(),
         })  # fmt: skip
     return pd.DataFrame(records, columns=["id_equal", "text_equal", "vector_equal"])
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from validation.evidence import StoreEvidence, collect_store
 from validation.expectations import ExpectationRunner, list_parameters
+from validation.frames import build_chunk_frame, build_database_frame, build_metadata_frame
 from validation.outcomes import Check, Outcome
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class CorpusRequest:
 def check_corpus(corpus: CorpusEvidence, limits: Limits, runner: ExpectationRunner) -> list[Check]:
     """Run the expectations over the chunks."""
     parameters = list_parameters(limits, rows=corpus.total, model_id="", corpora=[corpus.name])
-    return runner.run("chunks", corpus.name, runner.lay_out_chunks(corpus.chunks), parameters)
+    return runner.run("chunks", corpus.name, build_chunk_frame(corpus.chunks), parameters)
 
 
 def check_stores(
@@ -76,11 +77,11 @@ def check_store(
         ("questions", store.questions, files.questions, len(corpus.gold.questions)),
     ):
         parameters = list_parameters(limits, rows=rows, model_id=model_id, corpora=[corpus.name])
-        table = runner.lay_out_vectors(vectors, store.folder / file.name)
-        checks += runner.run("vectors", f"{store.subject}/{part}", table, parameters)
+        summed = runner.sum_up(vectors, store.folder / file.name)
+        checks += runner.run("vectors", f"{store.subject}/{part}", summed, parameters)
     parameters = list_parameters(limits, rows=corpus.total, model_id=model_id, corpora=[corpus.name])
-    checks += runner.run("database", store.subject, runner.lay_out_database(store, corpus.chunks), parameters)
-    return checks + runner.run("metadata", store.subject, runner.lay_out_metadata(store), parameters)
+    checks += runner.run("database", store.subject, build_database_frame(store, corpus.chunks), parameters)
+    return checks + runner.run("metadata", store.subject, build_metadata_frame(store), parameters)
 
 
 def check_model(store: StoreEvidence, expected: str) -> Check:

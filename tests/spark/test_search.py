@@ -68,7 +68,10 @@ def test_ranks_and_lists_are_those_of_the_whole(
     near = np.stack([passages[places].mean(axis=0) for places in relevant]) + draw_unit_vectors(QUESTIONS, seed=5)
     questions = (near / np.linalg.norm(near, axis=1, keepdims=True)).astype(np.float32)
     cut = cut_file(Cutter(spark, rows_a_part), tmp_path / "passages.npy", passages)
-    expected, found = rank_relevant(questions, passages, relevant), rank_parts(spark, cut, questions, relevant)
+    expected, found = (
+        rank_relevant(questions, passages, relevant),
+        rank_parts(spark, cut, questions, passages, relevant),
+    )
     compared["ranks"] += int(expected.relevant.sum())
 
     assert cut.parts.count() == -(-PASSAGES // rows_a_part) or rows_a_part == PASSAGES
@@ -85,15 +88,16 @@ def test_small_parts_merge_with_ties(spark: SparkSession, cutter: Cutter, tmp_pa
     cut = cut_file(cutter, tmp_path / "passages.npy", passages)
 
     assert list_parts(spark, cut, questions, 10).tolist() == [list(range(10))] * 3
-    assert rank_parts(spark, cut, questions, [[0], [22], [3, 4]]).ranks[:, 0].tolist() == [23, 23, 22]
+    assert rank_parts(spark, cut, questions, passages, [[0], [22], [3, 4]]).ranks[:, 0].tolist() == [23, 23, 22]
 
 
 def test_a_passage_beyond_the_last_is_refused(spark: SparkSession, cutter: Cutter, tmp_path: Path) -> None:
     """What is sought and is not there has no rank."""
-    cut = cut_file(cutter, tmp_path / "passages.npy", draw_unit_vectors(12, seed=1))
+    passages = draw_unit_vectors(12, seed=1)
+    cut = cut_file(cutter, tmp_path / "passages.npy", passages)
 
-    with pytest.raises(IndexError, match="beyond the last"):
-        rank_parts(spark, cut, draw_unit_vectors(1, seed=2), [[12]])
+    with pytest.raises(IndexError, match="out of bounds"):
+        rank_parts(spark, cut, draw_unit_vectors(1, seed=2), passages, [[12]])
 
 
 def test_rows_that_were_changed_meanwhile_are_not_searched(spark: SparkSession, cutter: Cutter, tmp_path: Path) -> None:

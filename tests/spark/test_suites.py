@@ -23,6 +23,7 @@ from tests.test_expectations import (
     with_chunk,
 )
 from validation.expectations import list_parameters
+from validation.frames import build_database_frame, build_metadata_frame
 from validation.outcomes import Outcome
 from validation.policy import EXPECTATIONS, load_rulebook
 from validation.spark.suites import translate_regex
@@ -85,9 +86,9 @@ def look(store: Path, small: Sample, *suites: str) -> Callable[[ExpectationRunne
 
     def run(runner: ExpectationRunner) -> list[Check]:
         tables = {
-            "vectors": lambda: runner.lay_out_vectors(evidence.passages, get_path(store, "embeddings")),
-            "database": lambda: runner.lay_out_database(evidence, corpus.chunks),
-            "metadata": lambda: runner.lay_out_metadata(evidence),
+            "vectors": lambda: runner.sum_up(evidence.passages, get_path(store, "embeddings")),
+            "database": lambda: build_database_frame(evidence, corpus.chunks),
+            "metadata": lambda: build_metadata_frame(evidence),
         }
         return [check for suite in suites for check in runner.run(suite, suite, tables[suite](), parameters)]
 
@@ -194,7 +195,7 @@ def test_further_fields_of_chunks_do_no_harm(store: Path, small: Sample, compare
 def test_a_regular_expression_means_the_same_to_java(spark: SparkSession, compared: Counter[str], regex: str) -> None:
     """Of every character of Unicode's first plane, Spark says what Python says."""
     signs = [chr(code) for code in range(0x10000) if not 0xD800 <= code < 0xE000]
-    table = lay_out_frame(spark, pd.DataFrame({"sign": signs})).frame
+    table = lay_out_frame(spark, pd.DataFrame({"sign": signs}))
     found = [row[0] for row in table.select(table["sign"].rlike(translate_regex(regex))).collect()]
     differing = [sign for sign, is_found in zip(signs, found, strict=True) if is_found != bool(re.search(regex, sign))]
     compared["characters by regular expression"] += len(signs)

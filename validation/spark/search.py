@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.retrieval import Ranking, compute_scores, rank_cosine
+from pipeline.nearest import BLOCK_QUESTIONS, Nearest, iterate_scores, split_questions
 from validation.comparison import LIST_DEPTH, LocalSearch, get_matrices
 from validation.metrics import NOT_FOUND, TIE_TOLERANCE, Positions, Ranks
 
@@ -22,12 +22,11 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
+    from pipeline.retrieval import Ranking
     from pipeline.vectors import Matrix
     from validation.evidence import CorpusEvidence, StoreEvidence
     from validation.spark.row_ranges import CutMatrix, Cutter, MatrixFile
 
-# 16 MiB of scores at a time, however many questions there are.
-_BLOCK_SCORES = 1 << 22
 Scores = npt.NDArray[np.float32]
 
 
@@ -41,16 +40,11 @@ class SparkSearch:
         self._nearest: dict[str, Ranking] = {}
 
     def rank_relevant(self, store: StoreEvidence, corpus: CorpusEvidence) -> Ranks:
-        """Return ranks by the rule of `validation.metrics.rank_relevant`.
-
-        In one pass workers look up the scores of the relevant passages, in another they count what lies at or above
-        the limits that follow from these.
-        """
+        """Return ranks by the rule of `validation.metrics.rank_relevant`: what goes before is counted by part."""
         cut = self._cut(store)
         if cut is None:
             return LocalSearch().rank_relevant(store, corpus)
-        questions, _ = get_matrices(store)
-        return rank_parts(self._session, cut, questions, corpus.gold.relevant)
+        return rank_parts(self._session, cut, *get_matrices(store), corpus.gold.relevant)
 
     def list_nearest(self, store: StoreEvidence) -> Ranking:
         """Return the nearest passages of each part, merged: by score, and where that is equal by position."""
@@ -66,13 +60,16 @@ class SparkSearch:
         return self._cutter.cut(store.passages, store.folder / store.manifest.files.embeddings.name)
 
 
-def rank_parts(session: SparkSession, cut: CutMatrix, questions: Matrix, relevant: Sequence[Sequence[int]]) -> Ranks:
+def rank_parts(
+    session: SparkSession, cut: CutMatrix, questions: Matrix, passages: Matrix, relevant: Sequence[Sequence[int]]
+) -> Ranks:
     """Rank the relevant passages of each question among all passages of a matrix.
 
     Args:
-        session: whose workers do it.
-        cut: the passages.
+        session: whose workers count.
+        cut: the passages as workers read them.
         questions: unit vectors, float32 `(n_questions, 768)`.
+        passages: the same passages here, of which only the relevant ones are read.
         relevant: positions of the relevant passages of each question; none is empty or repeats one.
 
     Raises:
@@ -81,55 +78,44 @@ def rank_parts(session: SparkSession, cut: CutMatrix, questions: Matrix, relevan
     counts = np.array([len(positions) for positions in relevant])
     askers = np.repeat(np.arange(len(relevant)), counts)
     wanted = np.concatenate([np.asarray(positions, dtype=np.int64) for positions in relevant])
-    file, context = cut.file, session.sparkContext
-    shared = context.broadcast((questions, askers, wanted))
-    found = cut.parts.mapInPandas(
-        lambda tables: look_up_scores(file, tables, *shared.value), "pairs binary, scores binary"
-    )
-    scores = np.full(len(wanted), np.nan, dtype=np.float32)
-    for row in found.collect():
-        scores[np.frombuffer(row["pairs"], np.int64)] = np.frombuffer(row["scores"], np.float32)
-    if np.isnan(scores).any():
-        message = "a relevant passage lies beyond the last"
-        raise IndexError(message)
-    limits = context.broadcast(scores - np.float32(TIE_TOLERANCE))
-    counted = cut.parts.mapInPandas(
-        lambda tables: count_before(file, tables, limits.value, *shared.value), "before binary"
-    )
+    scores = score_pairs(questions, passages, askers, wanted)
+    file, limits = cut.file, scores - np.float32(TIE_TOLERANCE)
+    shared = session.sparkContext.broadcast((questions, askers, wanted, limits))
+    counted = cut.parts.mapInPandas(lambda tables: count_before(file, tables, *shared.value), "before binary")
     before = np.sum([np.frombuffer(row["before"], np.int64) for row in counted.collect()], axis=0)
     return collect_ranks(counts, askers, scores, before)
 
 
-def look_up_scores(
-    file: MatrixFile, tables: Iterable[pd.DataFrame], questions: Matrix, askers: Positions, wanted: Positions
-) -> Iterator[pd.DataFrame]:
-    """Look the scores of the relevant passages in a task's parts up: places among all pairs, and scores."""
-    for first, passages in read_passages(file, tables):
-        pairs = find_pairs(wanted, first, len(passages))
-        for block, scores in compute_blocks(questions, passages):
-            mine = pairs[(askers[pairs] >= block.start) & (askers[pairs] < block.stop)]
-            found = scores[askers[mine] - block.start, wanted[mine] - first]
-            yield pd.DataFrame({"pairs": [mine.tobytes()], "scores": [found.tobytes()]})
+def score_pairs(questions: Matrix, passages: Matrix, askers: Positions, wanted: Positions) -> Scores:
+    """Return the score of each question with a passage that answers it, summed in float64, float32 `(n_pairs,)`."""
+    scores = np.empty(len(wanted), dtype=np.float32)
+    for start in range(0, len(wanted), BLOCK_QUESTIONS):
+        rows = slice(start, start + BLOCK_QUESTIONS)
+        scores[rows] = np.einsum("nd,nd->n", questions[askers[rows]], passages[wanted[rows]], dtype=np.float64)
+    return scores
 
 
 def count_before(
     file: MatrixFile,
     tables: Iterable[pd.DataFrame],
-    limits: Scores,
     questions: Matrix,
     askers: Positions,
     wanted: Positions,
+    limits: Scores,
 ) -> Iterator[pd.DataFrame]:
     """Count for each pair the other passages in a task's parts that score at or above its limit."""
     before = np.zeros(len(wanted), dtype=np.int64)
-    for first, passages in read_passages(file, tables):
-        pairs = find_pairs(wanted, first, len(passages))
-        for block, scores in compute_blocks(questions, passages):
-            mine = pairs[(askers[pairs] >= block.start) & (askers[pairs] < block.stop)]
-            # Relevant passages are not before one another by a tie.
-            scores[askers[mine] - block.start, wanted[mine] - first] = -np.inf
-            for pair in np.flatnonzero((askers >= block.start) & (askers < block.stop)):
-                before[pair] += np.count_nonzero(scores[askers[pair] - block.start] >= limits[pair])
+    for start, passages in read_passages(file, tables):
+        for rows in split_questions(questions):
+            pairs = np.flatnonzero((askers >= rows.start) & (askers < rows.stop))
+            columns = askers[pairs] - rows.start
+            for first, scores in iterate_scores(questions[rows], passages):
+                require_finite(scores)
+                places = wanted[pairs] - start - first
+                is_here = (places >= 0) & (places < len(scores))
+                # Relevant passages are not before one another by a tie.
+                scores[places[is_here], columns[is_here]] = -np.inf
+                before[pairs] += np.count_nonzero(np.take(scores, columns, axis=1) >= limits[pairs], axis=0)
     yield pd.DataFrame({"before": [before.tobytes()]})
 
 
@@ -151,29 +137,30 @@ def list_parts(session: SparkSession, cut: CutMatrix, questions: Matrix, depth: 
     merged = make_nothing(len(questions))
     for row in found.collect():  # in the order of tasks, which is that of passages
         scores = np.frombuffer(row["scores"], np.float32).reshape(len(questions), -1)
-        merged = merge_nearest(merged, (scores, np.frombuffer(row["positions"], np.int64).reshape(scores.shape)), depth)
+        positions = np.frombuffer(row["positions"], np.int64).reshape(scores.shape)
+        merged = merge_nearest(merged, (scores, positions), depth)
     return merged[1]
 
 
 def search_parts(
     file: MatrixFile, tables: Iterable[pd.DataFrame], questions: Matrix, depth: int
 ) -> Iterator[pd.DataFrame]:
-    """Return the nearest passages of all parts of a task."""
+    """Return scores and positions of the nearest passages of all parts of a task."""
     merged = make_nothing(len(questions))
-    for first, passages in read_passages(file, tables):
-        found = [
-            search_block(questions[block], scores, passages, depth)
-            for block, scores in compute_blocks(questions, passages)
-        ]
+    for start, passages in read_passages(file, tables):
+        found = [search_block(questions[rows], passages, depth) for rows in split_questions(questions)]
         scores = np.concatenate([scores for scores, _ in found])
-        merged = merge_nearest(merged, (scores, first + np.concatenate([positions for _, positions in found])), depth)
+        merged = merge_nearest(merged, (scores, start + np.concatenate([places for _, places in found])), depth)
     yield pd.DataFrame({"scores": [merged[0].tobytes()], "positions": [merged[1].tobytes()]})
 
 
-def search_block(questions: Matrix, scores: Scores, passages: Matrix, depth: int) -> tuple[Scores, Ranking]:
-    """Return scores and positions of the nearest passages of a part."""
-    positions = rank_cosine(questions, passages, depth)
-    return np.take_along_axis(scores, positions, axis=1), positions
+def search_block(questions: Matrix, passages: Matrix, depth: int) -> tuple[Scores, Ranking]:
+    """Return scores and positions of the nearest passages of a part, for questions that are scored together."""
+    nearest = Nearest(len(questions), min(depth, len(passages)))
+    for first, scores in iterate_scores(questions, passages):
+        require_finite(scores)
+        nearest.add(first, scores)
+    return nearest.list_scores(), nearest.list_best()
 
 
 def make_nothing(questions: int) -> tuple[Scores, Ranking]:
@@ -195,23 +182,8 @@ def read_passages(file: MatrixFile, tables: Iterable[pd.DataFrame]) -> Iterator[
         yield first, values.astype(np.float32, copy=False)
 
 
-def find_pairs(wanted: Positions, first: int, rows: int) -> Positions:
-    """Return the places of the pairs whose passage is in a part."""
-    pairs: Positions = np.flatnonzero((wanted >= first) & (wanted < first + rows))
-    return pairs
-
-
-def compute_blocks(questions: Matrix, passages: Matrix) -> Iterator[tuple[slice, Scores]]:
-    """Yield the scores of all passages of a part, some questions at a time.
-
-    Raises:
-        ValueError: a similarity is not finite.
-    """
-    size = max(1, _BLOCK_SCORES // len(passages))
-    for start in range(0, len(questions), size):
-        block = slice(start, min(start + size, len(questions)))
-        scores = compute_scores(questions[block], passages)
-        if not np.isfinite(scores).all():
-            message = "a similarity is not finite"
-            raise ValueError(message)
-        yield block, scores
+def require_finite(scores: Scores) -> None:
+    """Raise `ValueError` where a similarity is not finite."""
+    if not np.isfinite(scores).all():
+        message = "a similarity is not finite"
+        raise ValueError(message)

@@ -10,24 +10,18 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import EngineError
-from validation.expectations import ExpectationRunner, merge_report
-from validation.frames import (
-    build_chunk_frame,
-    build_database_frame,
-    build_metadata_frame,
-    build_vector_frame,
-    describe_vectors,
-)
-from validation.spark.tables import PLACE, Table, compare_database, lay_out_frame, sum_matrix
+from validation.expectations import ExpectationRunner, merge_results
+from validation.frames import build_vector_frame, describe_vectors
+from validation.spark.tables import PLACE, lay_out_frame, sum_matrix
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pandas as pd
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
     from pyspark.sql import SparkSession
 
-    from pipeline.chunks import ChunkFile
-    from validation.evidence import StoreEvidence, VectorEvidence
+    from validation.evidence import VectorEvidence
     from validation.outcomes import Check
     from validation.spark.row_ranges import Cutter
 
@@ -56,45 +50,28 @@ class SparkRunner(ExpectationRunner):
     def _add_source(self, sources: Any) -> Any:
         return sources.add_spark("evidence")
 
-    def run(self, suite: str, subject: str, frame: Any, parameters: dict[str, Any]) -> list[Check]:
-        """See `ExpectationRunner.run`."""
+    def sum_up(self, vectors: VectorEvidence, path: Path) -> pd.DataFrame:
+        """Return the row that sums a matrix up; workers read it from `path`, where it has ranges of rows."""
+        cut = self._cutter.cut(vectors, path)
+        return describe_vectors(vectors, *sum_matrix(cut)) if cut else build_vector_frame(vectors)
+
+    def run(self, suite: str, subject: str, frame: pd.DataFrame, parameters: dict[str, Any]) -> list[Check]:
+        """See `ExpectationRunner.run`; the table is sent to Spark."""
         from great_expectations.core.expectation_suite import ExpectationSuite
 
-        table: Table = frame
         definition = self._suites[suite].model_dump()
         own = {translate_regex(regex): regex for regex in list_regexes(definition)}
         for expectation in definition["expectations"]:
-            expectation["kwargs"] |= {
-                name: translate_regex(value) for name, value in expectation["kwargs"].items() if name == "regex"
-            }
-        batch = self._tables.get_batch({"dataframe": table.frame})
+            if "regex" in expectation["kwargs"]:
+                expectation["kwargs"]["regex"] = translate_regex(expectation["kwargs"]["regex"])
+        batch = self._tables.get_batch({"dataframe": lay_out_frame(self._session, frame)})
         report = batch.validate(
             ExpectationSuite(**definition), expectation_parameters=parameters, result_format=_RESULT_FORMAT
         )
         self._session.catalog.clearCache()  # Great Expectations keeps each table in memory
         for result in report.results:
-            restore_result(result, table, own)
-        return merge_report(report.results, subject, table.rows)
-
-    def lay_out_chunks(self, chunks: ChunkFile) -> Table:
-        """See `ExpectationRunner.lay_out_chunks`."""
-        return lay_out_frame(self._session, build_chunk_frame(chunks))
-
-    def lay_out_vectors(self, vectors: VectorEvidence, path: Path) -> Table:
-        """Return the sums of a matrix, which workers read from `path` where it has ranges of rows."""
-        cut = self._cutter.cut(vectors, path)
-        if cut is None:
-            return lay_out_frame(self._session, build_vector_frame(vectors))
-        return lay_out_frame(self._session, describe_vectors(vectors, *sum_matrix(cut, vectors)))
-
-    def lay_out_database(self, store: StoreEvidence, chunks: ChunkFile) -> Table:
-        """Return how the rows of a store's database compare; workers do it where the vectors have ranges of rows."""
-        table = compare_database(self._cutter, store, chunks)
-        return table or lay_out_frame(self._session, build_database_frame(store, chunks))
-
-    def lay_out_metadata(self, store: StoreEvidence) -> Table:
-        """See `ExpectationRunner.lay_out_metadata`."""
-        return lay_out_frame(self._session, build_metadata_frame(store))
+            restore_result(result, frame, own)
+        return merge_results(report.results, subject, len(frame))
 
 
 def list_regexes(definition: dict[str, Any]) -> list[str]:
@@ -118,19 +95,14 @@ def _translate_class(escaped: re.Match[str]) -> str:
     return known
 
 
-def restore_result(result: ExpectationValidationResult, table: Table, own: dict[str, str]) -> None:
+def restore_result(result: ExpectationValidationResult, frame: pd.DataFrame, own: dict[str, str]) -> None:
     """Let a result of Spark read like one of pandas: its own regular expression, and failing rows from the first on."""
     kwargs = result.expectation_config.kwargs
     if "unexpected_count" in result.result:
         result.result["unexpected_count"] = result.result["unexpected_count"] or 0  # of no rows Spark counts null
     if "regex" in kwargs:
         kwargs["regex"] = own[kwargs["regex"]]
-    named = result.result.get("partial_unexpected_index_list")
-    if not named:
-        return
-    column = kwargs["column"]
-    values = {each[PLACE]: each[column] for each in named}
-    if table.origin is not None:  # where a value may be of a type that Spark does not have
-        values = {place: table.origin[column].tolist()[place] for place in values}
-    result.result["partial_unexpected_index_list"] = sorted(values)
-    result.result["partial_unexpected_list"] = [values[place] for place in sorted(values)]
+    if named := result.result.get("partial_unexpected_index_list"):
+        rows = sorted(each[PLACE] for each in named)
+        result.result["partial_unexpected_index_list"] = rows
+        result.result["partial_unexpected_list"] = frame[kwargs["column"]].iloc[rows].tolist()

@@ -13,6 +13,7 @@ from pipeline.engine import EngineName
 from pipeline.errors import EngineError
 from pipeline.params import PROJECT_ROOT
 from pipeline.spark.java import find_java, find_version, prepare_java
+from pipeline.spark.session import tell_fault
 from tests.stores import build_request, list_options, write_pair
 from validation.engine import open_engine
 
@@ -167,3 +168,25 @@ def test_a_java_without_the_module_that_spark_names_is_wrapped(places: tuple[Pat
 
     assert find_version(stripped) == find_version(wrapped) == 21
     assert said == "-Dx=a b  Main\n"
+
+
+JAVA = "An error occurred while calling None.org.X.\n: org.SparkException: Could not parse Master URL: 'x'\n\tat org.Y"
+PYTHON = """Job aborted:
+Traceback (most recent call last):
+  File "a.py", line 1
+a.InputError: p: wrong; mend it
+
+\tat org.apache.X
+Driver stacktrace:"""
+THROWN = {
+    "Java": (JAVA, "org.SparkException: Could not parse Master URL: 'x'"),
+    "Spark": ("[NOT_AN_INT] No whole number.\n", "[NOT_AN_INT] No whole number."),
+    "a worker": (PYTHON, "a.InputError: p: wrong; mend it"),
+    "nothing said": ("", "OSError"),
+}
+
+
+@pytest.mark.parametrize(("said", "told"), THROWN.values(), ids=THROWN)
+def test_of_what_spark_throws_one_line_is_told(said: str, told: str) -> None:
+    """Of pages of Java, the line that says what went wrong; where a worker's Python raised, its exception."""
+    assert tell_fault(OSError(said)) == told

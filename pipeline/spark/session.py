@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import signal
 import sys
 import tempfile
+import threading
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
@@ -97,13 +99,19 @@ def list_settings(master: str, folder: Path) -> dict[str, str]:
 @contextlib.contextmanager
 def _start(master: str, folder: Path) -> Iterator[SparkSession]:
     from pyspark import SparkConf, SparkContext
+    from pyspark.errors import PySparkException
     from pyspark.java_gateway import launch_gateway
     from pyspark.sql import SparkSession
 
     (folder / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
     conf = SparkConf().setAll([*list_settings(master, folder).items()])
+    interrupt = signal.getsignal(signal.SIGINT)  # Spark puts a handler of its own there, and leaves it
     with (folder / JVM_LOG).open("wb") as log, _set_environment(master, prepare_java(folder)):
-        gateway = launch_gateway(conf, popen_kwargs={"stdout": log, "stderr": log, "cwd": folder})
+        try:
+            gateway = launch_gateway(conf, popen_kwargs={"stdout": log, "stderr": log, "cwd": folder})
+        except PySparkException as error:
+            said = (folder / JVM_LOG).read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+            raise EngineError(SPARK, f"its JVM did not start: {said or error}", "mend the cause") from error
         try:
             session = SparkSession(SparkContext(conf=conf, gateway=gateway))
             session.conf.set("spark.sql.shuffle.partitions", str(2 * session.sparkContext.defaultParallelism))
@@ -116,6 +124,8 @@ def _start(master: str, folder: Path) -> Iterator[SparkSession]:
             _end(gateway.proc)
             # The next session starts a JVM of its own.
             SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001 - Spark has no public way
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGINT, interrupt)
 
 
 def _end(process: Popen[bytes]) -> None:
@@ -159,7 +169,9 @@ def tell_fault(error: Any) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     traced = next((place for place, line in enumerate(lines) if line.startswith("Traceback (most recent")), None)
     if traced is None:
-        return next(filter(None, lines), type(error).__name__)
+        # What Java threw stands on the second line, behind a colon.
+        told = [line.removeprefix(": ") for line in lines if line and not line.startswith("An error occurred while")]
+        return next(iter(told), type(error).__name__)
     # After a traceback in Python comes one of Java, whose lines begin with "at".
     told = [line for line in lines[traced:] if line]
     ended = next((place for place, line in enumerate(told) if line.startswith("at ")), len(told))

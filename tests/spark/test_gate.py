@@ -77,12 +77,15 @@ def test_the_command_writes_the_same_files(
     sample, base, candidate = write_pair(tmp_path, base_hits=40, candidate_hits=90)
     options = list_options(build_request(sample, base, candidate), tmp_path / "out")
     policy = write_policy(tmp_path)
-    found = {}
+    found, codes = {}, set()
     for engine in EngineName:
         result = run_cli("validation", *options, "--policy", policy, "--engine", engine)
         found[engine] = [(tmp_path / "out" / name).read_bytes() for name in ("decision.json", "answers.jsonl")]
+        codes.add(result.code)
 
-        assert result.code == 0, result
         assert "Spark" not in result.err
+
+    assert len(codes) == 1
+    assert codes < {0, 20}  # latency, measured once for both, may be inconclusive
 
     assert found[EngineName.SPARK] == found[EngineName.LOCAL]

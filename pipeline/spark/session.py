@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-# Where `nox -s spark` puts Spark. Great Expectations imports it wherever it finds it, which costs every other command
-# a second, so that it is not among the packages of the rest.
+# Where `nox -s spark` puts Spark. Great Expectations imports it wherever it finds it, so that every gate would wait for
+# it if it were among the packages of the rest.
 EXTRA = PROJECT_ROOT / ".nox" / "spark"
 PACKAGE = "pyspark"
 SPARK = "Spark"

@@ -25,6 +25,7 @@ KEEP = 20
 NOT_DONE = 30
 HALT = 40
 SWEEPS = ("tests/faults/test_sweeps.py", "tests/releasing/test_kills.py", "tests/releasing/test_machine.py")
+SPARK = ROOT / ".nox" / "spark"
 MUTANTS = ROOT / "build" / "mutants"
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
@@ -39,7 +40,7 @@ def prepare(session: nox.Session, *extras: str) -> dict[str, str]:
     groups = {"installed": [*project["project"]["dependencies"], *list_group(project, "test", "lint", "typecheck")]}
     groups |= {extra: list_group(project, extra) for extra in extras}
     for name, wanted in {} if READY else groups.items():
-        pins = hashlib.sha256("\n".join([sys.version, *wanted, CONSTRAINTS.read_text("utf-8")]).encode()).hexdigest()
+        pins = hash_pins(wanted)
         stamp = ENVIRONMENT / f"{name}.sha256"
         if not stamp.is_file() or stamp.read_text("utf-8") != pins:
             if name == "installed":
@@ -53,6 +54,11 @@ def prepare(session: nox.Session, *extras: str) -> dict[str, str]:
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
     }
+
+
+def hash_pins(wanted: list[str]) -> str:
+    """Return a digest that differs where something else would be installed."""
+    return hashlib.sha256("\n".join([sys.version, *wanted, CONSTRAINTS.read_text("utf-8")]).encode()).hexdigest()
 
 
 def list_group(project: dict[str, Any], *names: str) -> list[str]:
@@ -220,6 +226,31 @@ def browser(session: nox.Session) -> None:
     session.chdir(ROOT)
     options = ("-p", "no:cacheprovider", *session.posargs)
     session.run(str(SCRIPTS / "python"), "-m", "pytest", "tests/browser", *options, env=environment, external=True)
+
+
+@nox.session(default=False)
+def spark(session: nox.Session) -> None:
+    """Install Spark with a Java runtime beside the environment, and hold `--engine spark` against one process.
+
+    What needs Spark finds it in `.nox/spark` from then on. Arguments after `--` go to pytest.
+    """
+    environment = prepare(session)
+    install_spark(session, environment)
+    session.chdir(ROOT)
+    options = ("-p", "no:cacheprovider", *session.posargs)
+    session.run(str(SCRIPTS / "python"), "-m", "pytest", "tests/spark", *options, env=environment, external=True)
+
+
+def install_spark(session: nox.Session, environment: dict[str, str]) -> None:
+    """Install the group `spark` into a folder of its own: Great Expectations imports Spark wherever it finds it."""
+    wanted = list_group(nox.project.load_toml(ROOT / "pyproject.toml"), "spark")
+    pins = hash_pins(wanted)
+    stamp = SPARK / "installed.sha256"
+    if not stamp.is_file() or stamp.read_text("utf-8") != pins:
+        shutil.rmtree(SPARK, ignore_errors=True)
+        install = ("-m", "pip", "install", "-q", "--no-deps", "--target", str(SPARK), "-c", str(CONSTRAINTS))
+        session.run(str(SCRIPTS / "python"), *install, *wanted, env=environment, external=True)
+        stamp.write_text(pins, "utf-8")
 
 
 @nox.session(default=False)

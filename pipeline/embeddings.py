@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from pipeline.chunks import load_chunks
 from pipeline.commandline import run_command
 from pipeline.embedded_rows import EmbeddedRows
-from pipeline.encoder import Encoder, format_document, format_question, load_encoder
+from pipeline.encoder import EncoderSettings, load_encoder
+from pipeline.engine import LOCAL_MASTER, EngineName, EngineOption, MasterOption
 from pipeline.filling import fill_matrix
-from pipeline.gold import load_questions
 from pipeline.params import BUILD, load_params
 from pipeline.precision import Precision, parse_precision
-from pipeline.provenance import Role, write_provenance
+from pipeline.provenance import write_provenance
+from pipeline.texts import EmbeddingTask, load_texts
 from pipeline.vectors import create_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
 ROWS = BUILD / "rows"
 
@@ -42,6 +43,8 @@ def embed(
     rows: Annotated[
         Path | None, typer.Option(help="Folder of rows that were embedded before; default: build/rows.")
     ] = None,
+    engine: EngineOption = EngineName.LOCAL,
+    spark_master: MasterOption = LOCAL_MASTER,
     *,
     anew: Annotated[bool, typer.Option("--anew", help="Neither look up nor keep rows in that folder.")] = False,
     download: Annotated[bool, typer.Option("--download", help="Allow fetching the model from the hub.")] = False,
@@ -53,42 +56,42 @@ def embed(
     if questions_output is not None and questions_output.resolve() == output.resolve():
         message = "--output and --questions-output name the same file"
         raise typer.BadParameter(message)
-    corpus = load_chunks(chunks)
-    asked = load_questions(questions) if questions else []
+    if engine is EngineName.SPARK and (download or rows):
+        message = "--download and --rows go with --engine local: workers load a model that is there, and embed anew"
+        raise typer.BadParameter(message)
+    tasks = [EmbeddingTask("passages", chunks, output)]
+    tasks += [EmbeddingTask("questions", questions, questions_output)] if questions and questions_output else []
     revision = revision or load_params().get_revision(model)
-    encoder = load_encoder(
-        model,
-        revision=revision,
-        device=device,
-        token_budget=token_budget,
-        precision=cast("Precision", precision),
-        download=download,
-    )
-    with open_rows(None if anew else rows or ROWS, encoder) as known:
-        texts = [format_document(chunk) for chunk in corpus.chunks]
-        write_matrix(output, chunks, "passages", texts, encoder, known)
-        if questions and questions_output:
-            texts = [format_question(question.text) for question in asked]
-            write_matrix(questions_output, questions, "questions", texts, encoder, known)
+    settings = EncoderSettings(model, revision, device, token_budget, cast("Precision", precision))
+    if engine is EngineName.SPARK:
+        from pipeline.spark.embedding import embed_on_spark
+
+        embed_on_spark(spark_master, tasks, settings)
+    else:
+        embed_files(tasks, settings, None if anew else rows or ROWS, download=download)
 
 
-@contextlib.contextmanager
-def open_rows(folder: Path | None, encoder: Encoder) -> Iterator[EmbeddedRows | None]:
-    """Yield the rows that a model has embedded before, None without a folder."""
-    if folder is None:
-        yield None
-        return
-    with contextlib.closing(EmbeddedRows(folder, encoder.describe_rows())) as rows:
-        yield rows
-
-
-def write_matrix(
-    output: Path, source: Path, role: Role, texts: list[str], encoder: Encoder, rows: EmbeddedRows | None
+def embed_files(
+    tasks: Sequence[EmbeddingTask], settings: EncoderSettings, rows: Path | None, *, download: bool = False
 ) -> None:
-    """Write the vectors of the texts of `source`, and their provenance; rows are written where they will lie."""
-    with create_vectors(output, len(texts)) as matrix:
-        fill_matrix(matrix, texts, encoder.embed, role, rows)
-    write_provenance(output, source, role, encoder.identity)
+    """Write the vectors of every file, with their provenance beside them; the model is loaded once.
+
+    Args:
+        tasks: files, and where their vectors go.
+        settings: which model, and how it computes.
+        rows: folder of rows that were embedded before; None embeds all texts anew.
+        download: whether the hub may be asked for the model.
+    """
+    texts = [load_texts(task) for task in tasks]
+    encoder = load_encoder(**asdict(settings), download=download)
+    with contextlib.ExitStack() as stack:
+        known = EmbeddedRows(rows, encoder.describe_rows()) if rows else None
+        if known:
+            stack.callback(known.close)
+        for task, lines in zip(tasks, texts, strict=True):
+            with create_vectors(task.output, len(lines)) as matrix:
+                fill_matrix(matrix, lines, encoder.embed, task.role, known)
+            write_provenance(task.output, task.source, task.role, encoder.identity)
 
 
 if __name__ == "__main__":

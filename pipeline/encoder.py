@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -30,6 +32,7 @@ DOCUMENT_PROMPT = "title: {title} | text: {text}"
 QUESTION_PROMPT = "task: search result | query: {text}"
 NO_TITLE = "none"
 UNUSED_WEIGHTS = "pooler."
+LIBRARIES = ("torch", "transformers", "sentence-transformers")
 
 
 class ModelIdentity(Strict):
@@ -62,10 +65,8 @@ class Encoder:
 
     def describe_rows(self) -> dict[str, object]:
         """Return all that the vector of a text depends on, whatever the model is called."""
-        import torch
-
         identity = {"weights_sha256": self.identity.weights_sha256, "precision": self.identity.precision}
-        return {**identity, "device": self._network.device, "torch": torch.__version__}
+        return {**identity, "device": self._network.device, **{name: version(name) for name in LIBRARIES}}
 
     def encode_documents(self, chunks: Sequence[Chunk]) -> Matrix:
         """Return unit vectors of passages, float32 `(len(chunks), 768)`, with the section as title."""
@@ -89,6 +90,17 @@ def format_document(chunk: Chunk) -> str:
 def format_question(question: str) -> str:
     """Return the text that is embedded for a question."""
     return QUESTION_PROMPT.format(text=question)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderSettings:
+    """Which model is loaded, and how it computes, as `load_encoder` takes it."""
+
+    model: str
+    revision: str | None = None
+    device: str | None = None
+    token_budget: int | None = None
+    precision: Precision = "float32"
 
 
 def load_encoder(

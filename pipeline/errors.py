@@ -41,3 +41,7 @@ class ModelError(PipelineError):
 
 class StoreError(PipelineError):
     """A store or its database is missing, damaged or not what it says it is."""
+
+
+class EngineError(PipelineError):
+    """Spark or its Java is missing, or a worker of it could not do its part."""

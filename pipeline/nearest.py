@@ -83,6 +83,11 @@ class Nearest:
         self._sort()
         return self._best
 
+    def list_scores(self) -> Matrix:
+        """Return the scores of the best passages so far, in their order, float32 `(n_questions, …)`."""
+        self._sort()
+        return self._scores
+
     def _sort(self) -> None:
         """Put what was kept in its place among the best, and raise the bounds."""
         if not self._kept:

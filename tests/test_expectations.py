@@ -13,6 +13,7 @@ import pytest
 from pipeline.errors import InputError
 from tests.conftest import Sample, build_sample_store, write_sample
 from tests.stores import build_request, copy_blobs, edit_database, get_path, load_sample, replace_array
+from validation.engine import Engine
 from validation.evidence import CorpusEvidence, StoreEvidence, collect_store
 from validation.expectations import ExpectationRunner, list_parameters
 from validation.frames import build_database_frame, build_metadata_frame, build_vector_frame
@@ -81,7 +82,9 @@ def open_store(store: Path, small: Sample) -> tuple[StoreEvidence, CorpusEvidenc
 def run_store(store: Path, small: Sample, policy: Policy) -> list[Check]:
     """Run every expectation over a store."""
     evidence, corpus = open_store(store, small)
-    return check_store(evidence, corpus, build_request(small, store, store), policy.limits, ExpectationRunner(SUITES))
+    return check_store(
+        evidence, corpus, build_request(small, store, store), policy.limits, Engine(ExpectationRunner(SUITES))
+    )
 
 
 def run_vectors(store: Path, small: Sample, policy: Policy, role: Part) -> list[Check]:

@@ -220,7 +220,7 @@ def test_the_order_is_that_of_the_header(*, fortran: bool) -> None:
 def sum_by_blocks(array: npt.NDArray[Any], size: int) -> dict[str, Any]:
     """Return the row that sums an array up, looked at in blocks of so many rows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("validation.frames.BLOCK_ROWS", size)
+        patch.setattr("validation.vector_sums.BLOCK_ROWS", size)
         return sum_up(array)
 
 

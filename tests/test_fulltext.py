@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.database import index_fulltext
+from pipeline.database_rows import index_fulltext
 from pipeline.fulltext import rank_questions
 from pipeline.retrieval import rank_fulltext
 from tests.test_retrieval import PASSAGES, make_chunk

@@ -22,6 +22,7 @@ from tests.stores import (
     name_model,
     replace_array,
 )
+from validation.engine import Engine
 from validation.evidence import StoreEvidence, collect_store
 from validation.gate import load_corpus
 from validation.outcomes import Check, Outcome
@@ -88,7 +89,7 @@ def look(pair: CorpusRequest, small: Sample, limits: Limits) -> tuple[dict[Candi
     """Look at both stores of a request."""
     corpus = load_sample(small)
     opened = open_stores(pair, corpus, lambda _: None)
-    return opened.stores, check_stores(opened, corpus, pair, limits, open_runner())
+    return opened.stores, check_stores(opened, corpus, pair, limits, Engine(open_runner()))
 
 
 def read(store: Path, small: Sample, role: CandidateName = "qlora") -> StoreEvidence:
@@ -113,7 +114,7 @@ def test_both_stores_are_looked_at(pair: CorpusRequest, small: Sample, limits: L
     told: list[str] = []
     corpus = load_sample(small)
     opened = open_stores(pair, corpus, told.append)
-    stores, checks = opened.stores, check_stores(opened, corpus, pair, limits, open_runner())
+    stores, checks = opened.stores, check_stores(opened, corpus, pair, limits, Engine(open_runner()))
     policy = load_rulebook(EXPECTATIONS / "policy.yaml").policy.release
     expected = {("INT104", "fr")}
     for role in ROLES:
@@ -184,9 +185,9 @@ def test_a_label_that_nobody_names_is_the_store_s_own(pair: CorpusRequest, small
     """Stores from elsewhere have no declared model: INT105 does not report, the database must agree with its store."""
     foreign = replace(pair, model_ids=None)
     corpus = load_sample(small)
-    found = check_store(read(pair.stores["qlora"], small), corpus, foreign, limits, open_runner())
+    found = check_store(read(pair.stores["qlora"], small), corpus, foreign, limits, Engine(open_runner()))
     edit_database(pair.stores["qlora"], "UPDATE metadata SET value = 'base-model' WHERE key = 'model_id'")
-    spoilt = check_store(read(pair.stores["qlora"], small), corpus, foreign, limits, open_runner())
+    spoilt = check_store(read(pair.stores["qlora"], small), corpus, foreign, limits, Engine(open_runner()))
 
     assert list_open(found) == {}
     assert "INT105" not in {check.id for check in found}
@@ -198,7 +199,7 @@ def test_a_declared_label_binds_store_and_database(pair: CorpusRequest, small: S
     store = pair.stores["qlora"]
     edit_database(store, "UPDATE metadata SET value = 'stranger' WHERE key = 'model_id'")
     edit_manifest(store, lambda document: document.update(model_id="stranger"))
-    checks = check_store(read(store, small), load_sample(small), pair, limits, open_runner())
+    checks = check_store(read(store, small), load_sample(small), pair, limits, Engine(open_runner()))
 
     assert list_open(checks) == {("INT105", "qlora/fr"): ERROR, ("STO208", "qlora/fr"): FAIL}
 
@@ -217,7 +218,7 @@ def test_each_matrix_has_its_own_number_of_rows(
     """Passages are counted against the corpus, questions against the gold set."""
     store = pair.stores["qlora"]
     replace_array(store, role, np.load(get_path(store, role))[rows])
-    checks = check_store(read(store, small), load_sample(small), pair, limits, open_runner())
+    checks = check_store(read(store, small), load_sample(small), pair, limits, Engine(open_runner()))
 
     assert list_open(checks) == dict.fromkeys(expected, FAIL)
 
@@ -227,7 +228,7 @@ def test_fewer_questions_than_chunks_are_no_fault(tmp_path: Path, limits: Limits
     sample = write_sample(tmp_path / "corpus", rows=ROWS, questions=5)
     store = build_sample_store(sample, tmp_path / "store", model_id="base-model", hits=3)
     request = build_request(sample, store, store)
-    checks = check_store(read(store, sample, "base"), load_sample(sample), request, limits, open_runner())
+    checks = check_store(read(store, sample, "base"), load_sample(sample), request, limits, Engine(open_runner()))
 
     assert list_open(checks) == {}
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from pipeline.documents import Strict
 from pipeline.files import compute_sha256, replace_file
-from validation.comparison import list_nearest
 from validation.document import InputRecord
 from validation.metrics import CUT_OFF
 from validation.record import shorten
@@ -70,7 +69,7 @@ def list_answers(found: CorpusFindings) -> Iterator[QuestionAnswers]:
     comparison, _ = found.compared
     corpus = comparison.corpus
     identifiers = [chunk.id for chunk in corpus.chunks.chunks]
-    base, candidate = (list_nearest(found.stores[role])[:, :CUT_OFF] for role in ROLES)
+    base, candidate = (found.search.list_nearest(found.stores[role])[:, :CUT_OFF] for role in ROLES)
     for place, question in enumerate(corpus.gold.questions):
         yield QuestionAnswers(
             corpus=corpus.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -122,13 +122,48 @@ def find_slices(corpus: CorpusEvidence, fields: list[str]) -> dict[tuple[str, st
     return {name: np.array(places) for name, places in sorted(members.items())}
 
 
+class Search(Protocol):
+    """Where the passages of a store are searched."""
+
+    def rank_relevant(self, store: StoreEvidence, corpus: CorpusEvidence) -> Ranks:
+        """Return the ranks of the relevant passages of every gold question, ties against them.
+
+        Raises:
+            ValueError: a similarity is not finite.
+        """
+        ...
+
+    def list_nearest(self, store: StoreEvidence) -> Ranking:
+        """Return the positions of the passages nearest to each question, nearest first, int64 `(n_questions, ≤ 100)`.
+
+        Passages that are as near stand in the order of the corpus.
+        """
+        ...
+
+
+class LocalSearch:
+    """Searches in this process."""
+
+    def rank_relevant(self, store: StoreEvidence, corpus: CorpusEvidence) -> Ranks:
+        """See `Search`."""
+        return rank_relevant(*get_matrices(store), corpus.gold.relevant)
+
+    def list_nearest(self, store: StoreEvidence) -> Ranking:
+        """See `Search`."""
+        return list_nearest(store)
+
+
 def answer_questions(questions: Matrix, passages: Matrix, corpus: CorpusEvidence) -> Answers:
     """Rank the passages of a store for every gold question.
 
     Raises:
         ValueError: a similarity is not finite.
     """
-    ranks = rank_relevant(questions, passages, corpus.gold.relevant)
+    return build_answers(rank_relevant(questions, passages, corpus.gold.relevant))
+
+
+def build_answers(ranks: Ranks) -> Answers:
+    """Return ranks with every metric."""
     return Answers(ranks, compute_metrics(ranks))
 
 
@@ -178,4 +213,4 @@ def rank_baselines(store: StoreEvidence, corpus: CorpusEvidence, nearest: dict[s
         pairs = zip(lexical, listed, strict=True)
         rankings[f"BM25 + {name}"] = [fuse_rankings(list(pair), LIST_DEPTH) for pair in pairs]
     ranks = {name: rank_listed(lists, corpus.gold.relevant) for name, lists in rankings.items()}
-    return {name: Answers(found, compute_metrics(found)) for name, found in ranks.items()}
+    return {name: build_answers(found) for name, found in ranks.items()}

@@ -76,10 +76,13 @@ class ExpectationRunner:
 
         self._context = gx.get_context(mode="ephemeral")
         self._context.variables.progress_bars = ProgressBarsConfig(globally=False)
-        asset = self._context.data_sources.add_pandas("evidence").add_dataframe_asset("table")
+        asset = self._add_source(self._context.data_sources).add_dataframe_asset("table")
         self._tables = asset.add_batch_definition_whole_dataframe("whole")
         paths = sorted(suites.glob("*.json"))
         self._suites = {path.stem: load_json(path, SuiteFile) for path in paths}
+
+    def _add_source(self, sources: Any) -> Any:
+        return sources.add_pandas("evidence")
 
     def run(self, suite: str, subject: str, frame: pd.DataFrame, parameters: dict[str, Any]) -> list[Check]:
         """Validate a table and return one check for each check id that the suite serves.
@@ -91,10 +94,15 @@ class ExpectationRunner:
         batch = self._tables.get_batch({"dataframe": frame})
         definition = self._suites[suite].model_dump()
         report = batch.validate(ExpectationSuite(**definition), expectation_parameters=parameters)
-        by_check: dict[str, list[ExpectationValidationResult]] = {}
-        for result in report.results:
-            by_check.setdefault(result.expectation_config.meta["check"], []).append(result)
-        return [_merge_results(check, subject, results, len(frame)) for check, results in sorted(by_check.items())]
+        return merge_results(report.results, subject, len(frame))
+
+
+def merge_results(results: Iterable[ExpectationValidationResult], subject: str, rows: int) -> list[Check]:
+    """Return one check for each check id that the expectations of a table of `rows` rows serve."""
+    by_check: dict[str, list[ExpectationValidationResult]] = {}
+    for result in results:
+        by_check.setdefault(result.expectation_config.meta["check"], []).append(result)
+    return [_merge_check(check, subject, found, rows) for check, found in sorted(by_check.items())]
 
 
 def list_parameters(limits: Limits, *, rows: int, model_id: str, corpora: Iterable[str]) -> dict[str, Any]:
@@ -114,7 +122,7 @@ def list_parameters(limits: Limits, *, rows: int, model_id: str, corpora: Iterab
     }
 
 
-def _merge_results(check: str, subject: str, results: list[ExpectationValidationResult], rows: int) -> Check:
+def _merge_check(check: str, subject: str, results: list[ExpectationValidationResult], rows: int) -> Check:
     message = next((message for result in results if (message := _find_exception(result))), None)
     if message is not None:
         return Check(check, subject, Outcome.ERROR, n=rows, detail=f"the expectation raised: {message}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +14,11 @@ from pipeline.gold import load_gold
 from pipeline.vectors import MATRIX_RANK
 from validation.canaries import check_canary
 from validation.catalogue import WHOLE
-from validation.comparison import Comparison, answer_questions, build_design, compare_answers, get_matrices
+from validation.comparison import Comparison, LocalSearch, build_answers, build_design, compare_answers
 from validation.criteria import check_criterion, check_floor
 from validation.decision import Key, block, complete_ledger, decide
 from validation.declared import declare_checks, list_criteria, list_retrieval_keys
+from validation.engine import Engine
 from validation.evidence import CorpusEvidence, StoreEvidence
 from validation.expectations import ExpectationRunner
 from validation.inputs import Input, list_inputs
@@ -36,8 +37,8 @@ if TYPE_CHECKING:
     from pipeline.canary import Canary
     from pipeline.params import CandidateName
     from validation.certificate import Certificate
+    from validation.comparison import Search
     from validation.custody import Survey
-    from validation.expectations import SuiteRunner
     from validation.latency import LatencyEvidence
     from validation.policy import Policy, Rulebook, Rules
     from validation.releasing.receipt import Receipt
@@ -79,6 +80,7 @@ class CorpusFindings:
     declared: list[Key]
     executed: list[Check]
     compared: Compared | None = None
+    search: Search = field(default_factory=LocalSearch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def judge(
     rulebook: Rulebook,
     rules: Rules,
     announce: Callable[[str], None],
-    runner: SuiteRunner | None = None,
+    engine: Engine | None = None,
 ) -> Judgement:
     """Judge base and candidate over every corpus.
 
@@ -105,17 +107,17 @@ def judge(
         rulebook: policy, requirements, catalogue and suites.
         rules: the part of the policy that applies.
         announce: is told what is being looked at.
-        runner: runs the suites; by default, in this process.
+        engine: where the work is done; by default, in this process.
 
     Raises:
         InputError: a corpus or gold set is malformed, so nothing can be judged.
     """
-    runner = runner or ExpectationRunner(rulebook.suites)
+    engine = engine or Engine(ExpectationRunner(rulebook.suites))
     # While the suites run, others search and compare; what they find, or raise, is asked for at its turn.
     with ThreadPoolExecutor() as pool:
         corpora = zip(request.corpora, request.read or map(load_corpus, request.corpora), strict=True)
-        looks = [look_at(*pair, request, rulebook.policy, rules, pool, announce) for pair in corpora]
-        findings = [judge_corpus(look, request, rulebook.policy, rules, runner, announce) for look in looks]
+        looks = [look_at(*pair, request, rulebook.policy, rules, engine, pool, announce) for pair in corpora]
+        findings = [judge_corpus(look, request, rulebook.policy, rules, engine, announce) for look in looks]
     declared = [key for found in findings for key in found.declared]
     executed = [check for found in findings for check in found.executed]
     inputs = [*list_inputs(rulebook, ((found.corpus, found.stores.values()) for found in findings)), *request.inputs]
@@ -148,17 +150,19 @@ def look_at(
     whole: GateRequest,
     policy: Policy,
     rules: Rules,
+    engine: Engine,
     pool: ThreadPoolExecutor,
     announce: Callable[[str], None],
 ) -> Look:
     """Open both stores of one corpus, and let what takes long begin."""
     announce(f"corpus {corpus.name}")
     declared = list(declare_checks(corpus, request, whole, policy, rules))
-    leak = None
+    leak = compared = None
     if (rules.leak, corpus.name) in declared:
         leak = pool.submit(check_leak, rules.leak, corpus, whole.training, policy.limits.leak_similarity)
     opened = open_stores(request, corpus, announce)
-    compared = pool.submit(compare_early, corpus, opened.stores, policy) if is_comparable(opened.stores) else None
+    if is_comparable(opened.stores):
+        compared = pool.submit(compare_early, corpus, opened.stores, policy, engine.search)
     return Look(request, corpus, opened, declared, leak, compared)
 
 
@@ -167,20 +171,20 @@ def judge_corpus(
     whole: GateRequest,
     policy: Policy,
     rules: Rules,
-    runner: SuiteRunner,
+    engine: Engine,
     announce: Callable[[str], None],
 ) -> CorpusFindings:
     """Judge one corpus with both its stores, and compare their answers where the stores can be trusted."""
     request, corpus, stores, declared = look.request, look.corpus, look.opened.stores, look.declared
     announce(f"expectations of {corpus.name}")
-    executed = check_corpus(corpus, policy.limits, runner)
-    checks = check_stores(look.opened, corpus, request, policy.limits, runner)
+    executed = check_corpus(corpus, policy.limits, engine.runner)
+    checks = check_stores(look.opened, corpus, request, policy.limits, engine)
     if rules.canary in {check for check, _ in declared}:
         limit = policy.limits.canary_similarity
         for store in stores.values():
             checks += check_canary(rules.canary, store, corpus, whole.canaries.get(store.role), limit)
     announce(f"training pairs against {corpus.name}")
-    found = CorpusFindings(request, corpus, stores, declared, executed + checks)
+    found = CorpusFindings(request, corpus, stores, declared, executed + checks, search=engine.search)
     if look.leak is not None:
         found.executed.append(look.leak.result())
     if len(stores) == len(ROLES):
@@ -191,7 +195,8 @@ def judge_corpus(
     if blocking is not None:
         found.executed += [block(key, blocking) for key in list_retrieval_keys(request, rules, declared)]
     else:
-        found.compared = look.compared.result() if look.compared else compare_retrieval(corpus, stores, policy)
+        search = engine.search
+        found.compared = look.compared.result() if look.compared else compare_retrieval(corpus, stores, policy, search)
         found.executed += check_answers(*found.compared, request, policy, rules, declared)
     return found
 
@@ -219,17 +224,21 @@ def load_corpus(request: CorpusRequest) -> CorpusEvidence:
     )
 
 
-def compare_retrieval(corpus: CorpusEvidence, stores: dict[CandidateName, StoreEvidence], policy: Policy) -> Compared:
+def compare_retrieval(
+    corpus: CorpusEvidence, stores: dict[CandidateName, StoreEvidence], policy: Policy, search: Search
+) -> Compared:
     """Let both stores answer every gold question, and compare them on the whole and on every slice."""
-    base, candidate = (answer_questions(*get_matrices(stores[role]), corpus) for role in ROLES)
+    base, candidate = (build_answers(search.rank_relevant(stores[role], corpus)) for role in ROLES)
     comparison = compare_answers(build_design(corpus, policy), base, candidate)
     return comparison, judge_slices(comparison, policy)
 
 
-def compare_early(corpus: CorpusEvidence, stores: dict[CandidateName, StoreEvidence], policy: Policy) -> Compared:
+def compare_early(
+    corpus: CorpusEvidence, stores: dict[CandidateName, StoreEvidence], policy: Policy, search: Search
+) -> Compared:
     """Compare before anyone knows whether the stores are sound: their checks tell of what is no number, no warning."""
     with np.errstate(all="ignore"):
-        return compare_retrieval(corpus, stores, policy)
+        return compare_retrieval(corpus, stores, policy, search)
 
 
 def check_answers(

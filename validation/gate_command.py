@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.engine import LOCAL_MASTER, EngineName, EngineOption, MasterOption
 from pipeline.params import REPORTS
 from validation.beside import RunnerBeside
 from validation.policy import EXPECTATIONS
@@ -25,6 +28,8 @@ def gate(
     triplets: Annotated[Path | None, typer.Option(help="Training pairs of that candidate, searched for leaks.")] = None,
     policy: Annotated[Path, typer.Option(help="Limits and required checks.")] = EXPECTATIONS / "policy.yaml",
     output: Annotated[Path, typer.Option(help="Folder of the decision and its evidence.")] = REPORTS,
+    engine: EngineOption = EngineName.LOCAL,
+    spark_master: MasterOption = LOCAL_MASTER,
     as_of: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day on which waivers are looked at; default: today.")
     ] = None,
@@ -38,7 +43,9 @@ def gate(
     if any((*foreign, triplets)) and not all(foreign):
         message = "--base, --candidate, --chunks, --questions and --qrels go together"
         raise typer.BadParameter(message)
-    with RunnerBeside() as runner:
+    is_local = engine is EngineName.LOCAL
+    with RunnerBeside() if is_local else contextlib.nullcontext() as beside:
+        from validation.engine import open_engine
         from validation.judging import build_pair, judge_and_record
         from validation.render import show_decision
 
@@ -46,6 +53,8 @@ def gate(
         if base and candidate and chunks and questions and qrels:
             stores = build_pair(base, candidate, chunks, questions, qrels)
         day = as_of.date() if as_of else datetime.now(UTC).date()
-        record, path = judge_and_record(stores, triplets, policy, output, day, runner)
+        record, path = judge_and_record(
+            stores, triplets, policy, output, day, partial(open_engine, beside, spark_master)
+        )
     show_decision(record, str(path))
     return record.exit_code

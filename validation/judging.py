@@ -16,12 +16,14 @@ from validation.request import Evidence, build_foreign_request, build_release_re
 from validation.stores import CorpusRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from datetime import date
     from pathlib import Path
 
     from pipeline.params import CandidateName
-    from validation.beside import RunnerBeside
     from validation.document import Record
+    from validation.engine import Engine
     from validation.policy import Rulebook
 
 
@@ -32,13 +34,22 @@ def build_pair(base: Path, candidate: Path, chunks: Path, questions: Path, qrels
 
 
 def judge_and_record(
-    stores: CorpusRequest | None, triplets: Path | None, policy: Path, output: Path, day: date, runner: RunnerBeside
+    stores: CorpusRequest | None,
+    triplets: Path | None,
+    policy: Path,
+    output: Path,
+    day: date,
+    open_engine: Callable[[Path], AbstractContextManager[Engine]],
 ) -> tuple[Record, Path]:
-    """Decide, and write the decision; what stands in the way of one is written down as well, and then raised."""
+    """Decide, and write the decision; what stands in the way of one is written down as well, and then raised.
+
+    `open_engine` is given the folder of the suites. The decision does not name the engine: it changes nothing in it, so
+    that a verdict of Spark can be held against one of this machine byte for byte.
+    """
     try:
         rulebook = load_rulebook(policy)
-        runner.open(rulebook.suites)
-        record = decide_stores(stores, triplets, rulebook, output, day, runner)
+        with open_engine(rulebook.suites) as engine:
+            record = decide_stores(stores, triplets, rulebook, output, day, engine)
         return record, write_record(record, output)
     except Exception as error:
         write_record(build_refusal(error, for_release=stores is None), output)
@@ -51,7 +62,7 @@ def decide_stores(
     rulebook: Rulebook,
     output: Path,
     day: date,
-    runner: RunnerBeside,
+    engine: Engine,
 ) -> Record:
     """Gather evidence, judge it and return the decision document; without `stores`, the project's own are judged.
 
@@ -71,5 +82,5 @@ def decide_stores(
         else:
             request = build_release_request(load_params(), day, evidence)
         rules = rulebook.policy.comparison if stores else rulebook.policy.release
-        judgement = judge(request, rulebook, rules, evidence.announce, runner)
+        judgement = judge(request, rulebook, rules, evidence.announce, engine)
         return build_record(judgement, request, rulebook, write_answers(judgement.findings, output))

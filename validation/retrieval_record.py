@@ -11,7 +11,6 @@ from validation.comparison import (
     Answers,
     Comparison,
     compute_flip_p,
-    list_nearest,
     rank_baselines,
 )
 from validation.declared import list_criteria
@@ -46,7 +45,8 @@ def describe_comparison(found: CorpusFindings, policy: Policy, rules: Rules) -> 
         return None
     comparison, slices = found.compared
     flip_p = compute_flip_p(comparison)
-    nearest = {"base": list_nearest(found.stores["base"]), "candidate": list_nearest(found.stores["qlora"])}
+    stores = {"base": found.stores["base"], "candidate": found.stores["qlora"]}
+    nearest = {side: found.search.list_nearest(store) for side, store in stores.items()}
     baselines = rank_baselines(found.stores["base"], found.corpus, nearest)
     enough = comparison.design.n >= policy.limits.questions_min
     return RetrievalDescription(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from validation.evidence import StoreEvidence, collect_store
 from validation.expectations import list_parameters
-from validation.frames import build_chunk_frame, build_database_frame, build_metadata_frame, build_vector_frame
+from validation.frames import build_chunk_frame, build_database_frame, build_metadata_frame
 from validation.outcomes import Check, Outcome
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.params import CandidateName
+    from validation.engine import Engine
     from validation.evidence import CorpusEvidence
     from validation.expectations import SuiteRunner
     from validation.policy import Limits
@@ -64,34 +65,36 @@ def open_stores(request: CorpusRequest, corpus: CorpusEvidence, announce: Callab
 
 
 def check_stores(
-    opened: Opened, corpus: CorpusEvidence, request: CorpusRequest, limits: Limits, runner: SuiteRunner
+    opened: Opened, corpus: CorpusEvidence, request: CorpusRequest, limits: Limits, engine: Engine
 ) -> list[Check]:
     """Return the integrity checks of both stores with the expectations over each that can be trusted."""
     checks: list[Check] = []
     for role, found in opened.integrity.items():
         checks += found
         if role in opened.stores:
-            checks += check_store(opened.stores[role], corpus, request, limits, runner)
+            checks += check_store(opened.stores[role], corpus, request, limits, engine)
     if len(opened.stores) == len(ROLES):
         checks.append(check_distinct(opened.stores["base"], opened.stores["qlora"], corpus.name))
     return checks
 
 
 def check_store(
-    store: StoreEvidence, corpus: CorpusEvidence, request: CorpusRequest, limits: Limits, runner: SuiteRunner
+    store: StoreEvidence, corpus: CorpusEvidence, request: CorpusRequest, limits: Limits, engine: Engine
 ) -> list[Check]:
     """Run model identity and the expectations over one store's matrices and database."""
     model_id = request.model_ids[store.role] if request.model_ids else store.manifest.model_id
     checks = [check_model(store, model_id)] if request.model_ids else []
-    for part, vectors, rows in (
-        ("passages", store.passages, corpus.total),
-        ("questions", store.questions, len(corpus.gold.questions)),
+    files = store.manifest.files
+    for part, vectors, file, rows in (
+        ("passages", store.passages, files.embeddings, corpus.total),
+        ("questions", store.questions, files.questions, len(corpus.gold.questions)),
     ):
         parameters = list_parameters(limits, rows=rows, model_id=model_id, corpora=[corpus.name])
-        checks += runner.run("vectors", f"{store.subject}/{part}", build_vector_frame(vectors), parameters)
+        summed = engine.sum_up(vectors, store.folder / file.name)
+        checks += engine.runner.run("vectors", f"{store.subject}/{part}", summed, parameters)
     parameters = list_parameters(limits, rows=corpus.total, model_id=model_id, corpora=[corpus.name])
-    checks += runner.run("database", store.subject, build_database_frame(store), parameters)
-    return checks + runner.run("metadata", store.subject, build_metadata_frame(store), parameters)
+    checks += engine.runner.run("database", store.subject, build_database_frame(store), parameters)
+    return checks + engine.runner.run("metadata", store.subject, build_metadata_frame(store), parameters)
 
 
 def check_model(store: StoreEvidence, expected: str) -> Check:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.conftest import Sample, draw_unit_vectors
 from tests.releases import MODEL_IDS, write_store
+from validation.engine import Engine
 from validation.evidence import collect_store
 from validation.gate import load_corpus
 from validation.outcomes import Check, Outcome
@@ -61,7 +62,7 @@ def find_alarms(content: Content, folder: Path, limits: Limits, runner: Expectat
     store, checks = collect_store("base", write_store(request, "base", passages, questions), corpus)
     checks += check_corpus(corpus, limits, runner)
     if store is not None:
-        checks += check_store(store, corpus, request, limits, runner)
+        checks += check_store(store, corpus, request, limits, Engine(runner))
     return [check for check in checks if check.outcome is not Outcome.PASS]
 
 

@@ -16,6 +16,7 @@ from pipeline.store import StoreInputs, build_store
 from pipeline.vectors import load_vectors
 from tests.growth.workload import Workload, write_vectors
 from validation.comparison import LIST_DEPTH, Answers, answer_questions, build_design, compare_answers, compute_flip_p
+from validation.engine import Engine
 from validation.evidence import collect_store
 from validation.expectations import ExpectationRunner
 from validation.gate import load_corpus
@@ -91,7 +92,7 @@ def look(folder: Path) -> Callable[[], Seconds]:
         if store is None:
             message = f"the store of the workload is not sound: {checks[-1].detail}"
             raise AssertionError(message)
-        check_store(store, corpus, request, policy.limits, runner)
+        check_store(store, corpus, request, policy.limits, Engine(runner))
 
     return time_call(run)
 

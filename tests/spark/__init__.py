@@ -1,0 +1,1 @@
+"""What needs Spark; run by `nox -s spark`."""

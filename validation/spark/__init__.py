@@ -1,0 +1,1 @@
+"""The gate on Apache Spark: suites on its engine of Great Expectations, search by part and a merge."""

@@ -1,0 +1,189 @@
+"""Search on Spark: each task searches its parts, and what tasks find is merged to what one process would find.
+
+Scores are float32, and the last bits of a matrix product depend on the shapes in it. On one kind of machine parts of
+512 rows and more give the bits of the whole; where machines differ, a rank may differ by the passages whose scores lie
+within some 1e-7 of the limit at which they count as before the passage that is sought.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.nearest import BLOCK_QUESTIONS, Nearest, iterate_scores, split_questions
+from validation.comparison import LIST_DEPTH, LocalSearch, get_matrices
+from validation.metrics import NOT_FOUND, TIE_TOLERANCE, Positions, Ranks
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pyspark.sql import SparkSession
+
+    from pipeline.retrieval import Ranking
+    from pipeline.vectors import Matrix
+    from validation.evidence import CorpusEvidence, StoreEvidence
+    from validation.spark.row_ranges import CutMatrix, Cutter, MatrixFile
+
+Scores = npt.NDArray[np.float32]
+
+
+class SparkSearch:
+    """Searches with the workers of a session; questions are sent to them, passages they read themselves."""
+
+    def __init__(self, session: SparkSession, cutter: Cutter) -> None:
+        """Search with a session what a cutter cuts."""
+        self._session = session
+        self._cutter = cutter
+        self._nearest: dict[str, Ranking] = {}
+
+    def rank_relevant(self, store: StoreEvidence, corpus: CorpusEvidence) -> Ranks:
+        """Return ranks by the rule of `validation.metrics.rank_relevant`: what goes before is counted by part."""
+        cut = self._cut(store)
+        if cut is None:
+            return LocalSearch().rank_relevant(store, corpus)
+        return rank_parts(self._session, cut, *get_matrices(store), corpus.gold.relevant)
+
+    def list_nearest(self, store: StoreEvidence) -> Ranking:
+        """Return the nearest passages of each part, merged: by score, and where that is equal by position."""
+        cut = self._cut(store)
+        if cut is None:
+            return LocalSearch().list_nearest(store)
+        if store.manifest_sha256 not in self._nearest:
+            questions, _ = get_matrices(store)
+            self._nearest[store.manifest_sha256] = list_parts(self._session, cut, questions, LIST_DEPTH)
+        return self._nearest[store.manifest_sha256]
+
+    def _cut(self, store: StoreEvidence) -> CutMatrix | None:
+        return self._cutter.cut(store.passages, store.folder / store.manifest.files.embeddings.name)
+
+
+def rank_parts(
+    session: SparkSession, cut: CutMatrix, questions: Matrix, passages: Matrix, relevant: Sequence[Sequence[int]]
+) -> Ranks:
+    """Rank the relevant passages of each question among all passages of a matrix.
+
+    Args:
+        session: whose workers count.
+        cut: the passages as workers read them.
+        questions: unit vectors, float32 `(n_questions, 768)`.
+        passages: the same passages here, of which only the relevant ones are read.
+        relevant: positions of the relevant passages of each question; none is empty or repeats one.
+
+    Raises:
+        IndexError: a relevant passage lies beyond the last.
+    """
+    counts = np.array([len(positions) for positions in relevant])
+    askers = np.repeat(np.arange(len(relevant)), counts)
+    wanted = np.concatenate([np.asarray(positions, dtype=np.int64) for positions in relevant])
+    scores = score_pairs(questions, passages, askers, wanted)
+    file, limits = cut.file, scores - np.float32(TIE_TOLERANCE)
+    shared = session.sparkContext.broadcast((questions, askers, wanted, limits))
+    counted = cut.parts.mapInPandas(lambda tables: count_before(file, tables, *shared.value), "before binary")
+    before = np.sum([np.frombuffer(row["before"], np.int64) for row in counted.collect()], axis=0)
+    return collect_ranks(counts, askers, scores, before)
+
+
+def score_pairs(questions: Matrix, passages: Matrix, askers: Positions, wanted: Positions) -> Scores:
+    """Return the score of each question with a passage that answers it, summed in float64, float32 `(n_pairs,)`."""
+    scores = np.empty(len(wanted), dtype=np.float32)
+    for start in range(0, len(wanted), BLOCK_QUESTIONS):
+        rows = slice(start, start + BLOCK_QUESTIONS)
+        scores[rows] = np.einsum("nd,nd->n", questions[askers[rows]], passages[wanted[rows]], dtype=np.float64)
+    return scores
+
+
+def count_before(
+    file: MatrixFile,
+    tables: Iterable[pd.DataFrame],
+    questions: Matrix,
+    askers: Positions,
+    wanted: Positions,
+    limits: Scores,
+) -> Iterator[pd.DataFrame]:
+    """Count for each pair the other passages in a task's parts that score at or above its limit."""
+    before = np.zeros(len(wanted), dtype=np.int64)
+    for start, passages in read_passages(file, tables):
+        for rows in split_questions(questions):
+            pairs = np.flatnonzero((askers >= rows.start) & (askers < rows.stop))
+            columns = askers[pairs] - rows.start
+            for first, scores in iterate_scores(questions[rows], passages):
+                require_finite(scores)
+                places = wanted[pairs] - start - first
+                is_here = (places >= 0) & (places < len(scores))
+                # Relevant passages are not before one another by a tie.
+                scores[places[is_here], columns[is_here]] = -np.inf
+                before[pairs] += np.count_nonzero(np.take(scores, columns, axis=1) >= limits[pairs], axis=0)
+    yield pd.DataFrame({"before": [before.tobytes()]})
+
+
+def collect_ranks(counts: Positions, askers: Positions, scores: Scores, before: Positions) -> Ranks:
+    """Return the ranks that follow from how many others are before each pair; relevant ones keep their own order."""
+    order = np.lexsort((-scores, askers))
+    places = np.arange(len(askers)) - np.repeat(np.cumsum(counts) - counts, counts)
+    ranks = np.full((len(counts), counts.max(initial=1)), NOT_FOUND)
+    ranks[askers, places] = before[order] + places + 1
+    return Ranks(ranks, counts)
+
+
+def list_parts(session: SparkSession, cut: CutMatrix, questions: Matrix, depth: int) -> Ranking:
+    """Return the positions of the `depth` nearest passages of each question, as `pipeline.retrieval.rank_cosine`."""
+    file, shared = cut.file, session.sparkContext.broadcast(questions)
+    found = cut.parts.mapInPandas(
+        lambda tables: search_parts(file, tables, shared.value, depth), "scores binary, positions binary"
+    )
+    merged = make_nothing(len(questions))
+    for row in found.collect():  # in the order of tasks, which is that of passages
+        scores = np.frombuffer(row["scores"], np.float32).reshape(len(questions), -1)
+        positions = np.frombuffer(row["positions"], np.int64).reshape(scores.shape)
+        merged = merge_nearest(merged, (scores, positions), depth)
+    return merged[1]
+
+
+def search_parts(
+    file: MatrixFile, tables: Iterable[pd.DataFrame], questions: Matrix, depth: int
+) -> Iterator[pd.DataFrame]:
+    """Return scores and positions of the nearest passages of all parts of a task."""
+    merged = make_nothing(len(questions))
+    for start, passages in read_passages(file, tables):
+        found = [search_block(questions[rows], passages, depth) for rows in split_questions(questions)]
+        scores = np.concatenate([scores for scores, _ in found])
+        merged = merge_nearest(merged, (scores, start + np.concatenate([places for _, places in found])), depth)
+    yield pd.DataFrame({"scores": [merged[0].tobytes()], "positions": [merged[1].tobytes()]})
+
+
+def search_block(questions: Matrix, passages: Matrix, depth: int) -> tuple[Scores, Ranking]:
+    """Return scores and positions of the nearest passages of a part, for questions that are scored together."""
+    nearest = Nearest(len(questions), min(depth, len(passages)))
+    for first, scores in iterate_scores(questions, passages):
+        require_finite(scores)
+        nearest.add(first, scores)
+    return nearest.list_scores(), nearest.list_best()
+
+
+def make_nothing(questions: int) -> tuple[Scores, Ranking]:
+    """Return the scores and positions of no passages."""
+    return np.empty((questions, 0), dtype=np.float32), np.empty((questions, 0), dtype=np.int64)
+
+
+def merge_nearest(before: tuple[Scores, Ranking], after: tuple[Scores, Ranking], depth: int) -> tuple[Scores, Ranking]:
+    """Merge what was found in two stretches of passages, of which `before` comes first in the corpus."""
+    scores = np.concatenate([before[0], after[0]], axis=1)
+    positions = np.concatenate([before[1], after[1]], axis=1)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :depth]
+    return np.take_along_axis(scores, order, axis=1), np.take_along_axis(positions, order, axis=1)
+
+
+def read_passages(file: MatrixFile, tables: Iterable[pd.DataFrame]) -> Iterator[tuple[int, Matrix]]:
+    """Read the parts of a task as float32."""
+    for first, values in file.read_parts(tables):
+        yield first, values.astype(np.float32, copy=False)
+
+
+def require_finite(scores: Scores) -> None:
+    """Raise `ValueError` where a similarity is not finite."""
+    if not np.isfinite(scores).all():
+        message = "a similarity is not finite"
+        raise ValueError(message)

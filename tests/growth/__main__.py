@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -33,8 +32,9 @@ def grow(
     scratch: Annotated[Path | None, typer.Option(help="A folder with room; a million rows need 17 GB.")] = None,
 ) -> None:
     """Measure time and memory against rows and against questions."""
-    sizes = [(rows, QUESTIONS[0], BY_ROWS) for rows in ROWS if rows <= most_rows]
-    sizes += [(ROWS[0], asked, BY_QUESTIONS) for asked in QUESTIONS if asked <= most_questions]
+    sizes = [(ROWS[0], QUESTIONS[0], (*BY_ROWS, "judge"))]
+    sizes += [(rows, QUESTIONS[0], BY_ROWS) for rows in ROWS[1:] if rows <= most_rows]
+    sizes += [(ROWS[0], asked, BY_QUESTIONS) for asked in QUESTIONS[1:] if asked <= most_questions]
     found: list[Measurement] = []
     for rows, questions, parts in sizes:
         with tempfile.TemporaryDirectory(dir=scratch) as folder:
@@ -48,7 +48,6 @@ def grow(
                 typer.echo(f"{part}: {rows} rows, {questions} questions, {taken[0]:.3g} s, {taken[2]:.0f} MB")
                 if part == "export":
                     (work.folder / "export.db").unlink()
-            shutil.rmtree(work.store, ignore_errors=True)
     output.mkdir(parents=True, exist_ok=True)
     write_json(output / "growth.json", {"machine": describe_machine(), "measured": [asdict(each) for each in found]})
     with replace_file(output / "growth.md") as partial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -78,6 +79,9 @@ def draw_growth(found: list[Measurement], path: Path) -> None:
         for row, field in enumerate(("seconds", "anonymous_mb")):
             _draw_lines(axes[row, column], series, size, field)
         axes[1, column].set_xlabel(size)
+    for row in range(2):
+        low, high = (math.log10(limit) for limit in axes[row, 0].get_ylim())
+        axes[row, 0].set_ylim(10.0 ** math.floor(low), 10.0 ** math.ceil(high))  # so that two numbers stand there
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("memory without files, MB")
     axes[0, 0].set_title(f"against rows, {questions:,} questions", fontsize=10)

@@ -17,7 +17,7 @@ import numpy as np
 from pipeline.chunks import load_chunks
 from pipeline.embedded_base import build_encoder
 from pipeline.embedded_rows import EmbeddedRows
-from pipeline.encoder import format_document, load_transformer
+from pipeline.encoder import format_document, load_transformer, quieten_libraries
 from pipeline.filling import Rows, fill_matrix
 from pipeline.network import Network
 from pipeline.params import EmbeddedModel, load_params
@@ -63,6 +63,7 @@ def save_embedded_model(folder: Path) -> None:
     settings = load_params().profiles["embedded"].base
     if not isinstance(settings, EmbeddedModel):
         raise TypeError(settings)
+    quieten_libraries()
     with tempfile.TemporaryDirectory() as scratch:
         model = build_encoder(_load_primary(), settings, Path(scratch))
         model.save_pretrained(str(folder / "model"), create_model_card=False)
@@ -77,6 +78,7 @@ def save_bert(folder: Path) -> None:
     from tokenizers import BertWordPieceTokenizer
     from transformers import BertConfig, BertModel, BertTokenizerFast
 
+    quieten_libraries()
     torch.manual_seed(1)
     config = BertConfig()
     words = BertWordPieceTokenizer(lowercase=False)

@@ -189,8 +189,8 @@ def test_an_edit_of_a_chunk_costs_a_chunk(embed_again: Callable[..., tuple[int, 
 
     assert [count for count, _ in (first, again, edited, anew)] == [40, 0, 1, 40]
     assert first[1] == again[1] != edited[1]
-    values = [np.frombuffer(content[128:], dtype="<f4") for _, content in (edited, anew)]
-    np.testing.assert_allclose(*values, rtol=0, atol=1e-6)
+    reused, fresh = (np.frombuffer(content[128:], dtype="<f4") for _, content in (edited, anew))
+    np.testing.assert_allclose(reused, fresh, rtol=0, atol=1e-6)
 
 
 def test_another_precision_shares_no_rows(embed_again: Callable[..., tuple[int, bytes]]) -> None:

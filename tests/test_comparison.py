@@ -26,8 +26,8 @@ from validation.comparison import (
     compute_flip_p,
     find_slices,
     get_matrices,
-    list_nearest,
     rank_baselines,
+    search_store,
 )
 from validation.criteria import check_criterion
 from validation.evidence import CorpusEvidence, StoreEvidence, collect_store
@@ -317,7 +317,7 @@ def test_a_design_serves_every_comparison() -> None:
 def test_nearest_passages_are_those_of_a_full_sort(pair: Pair) -> None:
     """Every passage is listed when there are fewer than 100, nearest first."""
     questions, passages = get_matrices(pair.candidate)
-    listed = list_nearest(pair.candidate)
+    _, listed = search_store(pair.candidate, pair.corpus)
 
     assert listed.shape == (ROWS, ROWS)
     for question, ranking in zip(questions, listed.tolist(), strict=True):
@@ -329,7 +329,7 @@ def test_nearest_passages_are_those_of_a_full_sort(pair: Pair) -> None:
 def test_baselines_are_those_of_a_plain_computation(pair: Pair) -> None:
     """BM25, and BM25 fused with each store, have the metrics of a textbook's formulae, question by question."""
     stores = {"base": pair.base, "qlora": pair.candidate}
-    nearest = {name: list_nearest(store) for name, store in stores.items()}
+    nearest = {name: search_store(store, pair.corpus)[1] for name, store in stores.items()}
     found = rank_baselines(pair.base, pair.corpus, nearest)
     chunks = pair.corpus.chunks.chunks
     words = [[*split_words(chunk.section or ""), *split_words(chunk.text)] for chunk in chunks]
@@ -349,7 +349,7 @@ def test_baselines_are_those_of_a_plain_computation(pair: Pair) -> None:
 
 def test_questions_without_an_answer_count_as_nothing(pair: Pair) -> None:
     """A question without a word, or without a known one, scores 0 by BM25 and stays in the denominator."""
-    found = rank_baselines(pair.base, pair.corpus, {"base": list_nearest(pair.base)})
+    found = rank_baselines(pair.base, pair.corpus, {"base": search_store(pair.base, pair.corpus)[1]})
 
     for metric, values in found["BM25"].metrics.items():
         assert len(values) == ROWS

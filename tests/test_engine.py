@@ -73,7 +73,7 @@ def test_the_gate_of_one_process_knows_of_no_spark() -> None:
 def test_one_process_opens_nothing_beforehand(tmp_path: Path) -> None:
     """The gate opens what it needs when it needs it: Great Expectations takes seconds to import."""
     with RunnerBeside() as beside, open_engine(beside, "local[2]", tmp_path / "no suites") as engine:
-        assert engine == Engine(beside, engine.search)
+        assert engine == Engine(beside)
 
 
 @pytest.mark.usefixtures("_without_spark")
@@ -108,7 +108,7 @@ def test_workers_fetch_no_model(tmp_path: Path, run_cli: Callable[..., Result], 
     result = run_cli("pipeline.embeddings", *options, "--download")
 
     assert result.code == 2
-    assert "fetch the model before workers load it" in result.err
+    assert "workers load a model that is there" in result.err
 
 
 @pytest.mark.parametrize("engine", ["Spark", "dask"], ids=str)

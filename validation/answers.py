@@ -66,10 +66,10 @@ def list_answers(found: CorpusFindings) -> Iterator[QuestionAnswers]:
     """Return what was answered on a corpus, in the order of its gold set; nothing where nothing was compared."""
     if found.compared is None:
         return
-    comparison, _ = found.compared
+    comparison, _, listed = found.compared
     corpus = comparison.corpus
     identifiers = [chunk.id for chunk in corpus.chunks.chunks]
-    base, candidate = (found.search.list_nearest(found.stores[role])[:, :CUT_OFF] for role in ROLES)
+    base, candidate = (listed[role][:, :CUT_OFF] for role in ROLES)
     for place, question in enumerate(corpus.gold.questions):
         yield QuestionAnswers(
             corpus=corpus.name,

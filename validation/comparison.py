@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pipeline.database import open_database
 from pipeline.fulltext import rank_questions
-from pipeline.retrieval import Ranking, fuse_rankings, rank_cosine
-from validation.metrics import RECALL_DEPTHS, Positions, Ranks, Values, compute_metrics, rank_listed, rank_relevant
+from pipeline.retrieval import Ranking, fuse_rankings
+from validation.metrics import (
+    RECALL_DEPTHS,
+    Positions,
+    Ranks,
+    Values,
+    compute_metrics,
+    rank_listed,
+    rank_passages,
+    rank_relevant,
+)
 from validation.statistics import Bootstrap, find_clusters
 
 if TYPE_CHECKING:
@@ -122,37 +131,6 @@ def find_slices(corpus: CorpusEvidence, fields: list[str]) -> dict[tuple[str, st
     return {name: np.array(places) for name, places in sorted(members.items())}
 
 
-class Search(Protocol):
-    """Where the passages of a store are searched."""
-
-    def rank_relevant(self, store: StoreEvidence, corpus: CorpusEvidence) -> Ranks:
-        """Return the ranks of the relevant passages of every gold question, ties against them.
-
-        Raises:
-            ValueError: a similarity is not finite.
-        """
-        ...
-
-    def list_nearest(self, store: StoreEvidence) -> Ranking:
-        """Return the positions of the passages nearest to each question, nearest first, int64 `(n_questions, ≤ 100)`.
-
-        Passages that are as near stand in the order of the corpus.
-        """
-        ...
-
-
-class LocalSearch:
-    """Searches in this process."""
-
-    def rank_relevant(self, store: StoreEvidence, corpus: CorpusEvidence) -> Ranks:
-        """See `Search`."""
-        return rank_relevant(*get_matrices(store), corpus.gold.relevant)
-
-    def list_nearest(self, store: StoreEvidence) -> Ranking:
-        """See `Search`."""
-        return list_nearest(store)
-
-
 def answer_questions(questions: Matrix, passages: Matrix, corpus: CorpusEvidence) -> Answers:
     """Rank the passages of a store for every gold question.
 
@@ -188,9 +166,16 @@ def compute_flip_p(comparison: Comparison) -> dict[str, float]:
     return dict(zip(names, values, strict=True))
 
 
-def list_nearest(store: StoreEvidence) -> Ranking:
-    """Return the positions of the passages nearest to each question, nearest first, int64 `(n_questions, ≤ 100)`."""
-    return rank_cosine(*get_matrices(store), LIST_DEPTH)
+def search_store(store: StoreEvidence, corpus: CorpusEvidence) -> tuple[Ranks, Ranking]:
+    """Return what a store finds for every gold question: ranks of relevant passages, ties against them, and a list.
+
+    The list holds the positions of the nearest passages, nearest first, int64 `(n_questions, ≤ 100)`; those that are as
+    near stand in the order of the corpus.
+
+    Raises:
+        ValueError: a similarity is not finite.
+    """
+    return rank_passages(*get_matrices(store), corpus.gold.relevant, LIST_DEPTH)
 
 
 def get_matrices(store: StoreEvidence) -> tuple[Matrix, Matrix]:

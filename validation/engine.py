@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from validation.comparison import LocalSearch
+from validation.comparison import search_store
 from validation.frames import build_vector_frame
 
 if TYPE_CHECKING:
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from pipeline.retrieval import Ranking
     from validation.beside import RunnerBeside
-    from validation.comparison import Search
-    from validation.evidence import VectorEvidence
+    from validation.evidence import CorpusEvidence, StoreEvidence, VectorEvidence
     from validation.expectations import SuiteRunner
+    from validation.metrics import Ranks
 
 
 def sum_up_here(vectors: VectorEvidence, _path: Path) -> pd.DataFrame:
@@ -29,10 +30,10 @@ def sum_up_here(vectors: VectorEvidence, _path: Path) -> pd.DataFrame:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """What runs the suites, what searches, and what sums up a matrix that lies at a path."""
+    """What runs the suites, what searches a store, and what sums up a matrix that lies at a path."""
 
     runner: SuiteRunner
-    search: Search = field(default_factory=LocalSearch)
+    search: Callable[[StoreEvidence, CorpusEvidence], tuple[Ranks, Ranking]] = search_store
     sum_up: Callable[[VectorEvidence, Path], pd.DataFrame] = sum_up_here
 
 
@@ -49,10 +50,10 @@ def open_engine(beside: RunnerBeside | None, master: str, suites: Path) -> Itera
         return
     from pipeline.spark.session import open_session
     from validation.spark.row_ranges import Cutter
-    from validation.spark.search import SparkSearch
+    from validation.spark.search import search_on_spark
     from validation.spark.suites import SparkRunner
     from validation.spark.tables import sum_up
 
     with open_session(master) as session:
         cutter = Cutter(session)
-        yield Engine(SparkRunner(session, suites), SparkSearch(session, cutter), partial(sum_up, cutter))
+        yield Engine(SparkRunner(session, suites), partial(search_on_spark, session, cutter), partial(sum_up, cutter))

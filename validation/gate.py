@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,10 +11,12 @@ import numpy as np
 from pipeline.chunks import load_chunks
 from pipeline.files import compute_sha256
 from pipeline.gold import load_gold
+from pipeline.params import CandidateName
+from pipeline.retrieval import Ranking
 from pipeline.vectors import MATRIX_RANK
 from validation.canaries import check_canary
 from validation.catalogue import WHOLE
-from validation.comparison import Comparison, LocalSearch, build_answers, build_design, compare_answers
+from validation.comparison import Comparison, build_answers, build_design, compare_answers
 from validation.criteria import check_criterion, check_floor
 from validation.decision import Key, block, complete_ledger, decide
 from validation.declared import declare_checks, list_criteria, list_retrieval_keys
@@ -35,16 +37,15 @@ if TYPE_CHECKING:
     from datetime import date
 
     from pipeline.canary import Canary
-    from pipeline.params import CandidateName
     from validation.certificate import Certificate
-    from validation.comparison import Search
     from validation.custody import Survey
     from validation.latency import LatencyEvidence
     from validation.policy import Policy, Rulebook, Rules
     from validation.releasing.receipt import Receipt
 
 
-Compared = tuple[Comparison, list[SliceResult]]
+# The last are the passages that each store finds nearest to every question.
+Compared = tuple[Comparison, list[SliceResult], dict[CandidateName, Ranking]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,6 @@ class CorpusFindings:
     declared: list[Key]
     executed: list[Check]
     compared: Compared | None = None
-    search: Search = field(default_factory=LocalSearch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ def look_at(
         leak = pool.submit(check_leak, rules.leak, corpus, whole.training, policy.limits.leak_similarity)
     opened = open_stores(request, corpus, announce)
     if is_comparable(opened.stores):
-        compared = pool.submit(compare_early, corpus, opened.stores, policy, engine.search)
+        compared = pool.submit(compare_retrieval, corpus, opened.stores, policy, engine)
     return Look(request, corpus, opened, declared, leak, compared)
 
 
@@ -184,7 +184,7 @@ def judge_corpus(
         for store in stores.values():
             checks += check_canary(rules.canary, store, corpus, whole.canaries.get(store.role), limit)
     announce(f"training pairs against {corpus.name}")
-    found = CorpusFindings(request, corpus, stores, declared, executed + checks, search=engine.search)
+    found = CorpusFindings(request, corpus, stores, declared, executed + checks)
     if look.leak is not None:
         found.executed.append(look.leak.result())
     if len(stores) == len(ROLES):
@@ -195,9 +195,9 @@ def judge_corpus(
     if blocking is not None:
         found.executed += [block(key, blocking) for key in list_retrieval_keys(request, rules, declared)]
     else:
-        search = engine.search
-        found.compared = look.compared.result() if look.compared else compare_retrieval(corpus, stores, policy, search)
-        found.executed += check_answers(*found.compared, request, policy, rules, declared)
+        found.compared = look.compared.result() if look.compared else compare_retrieval(corpus, stores, policy, engine)
+        comparison, slices, _ = found.compared
+        found.executed += check_answers(comparison, slices, request, policy, rules, declared)
     return found
 
 
@@ -225,20 +225,14 @@ def load_corpus(request: CorpusRequest) -> CorpusEvidence:
 
 
 def compare_retrieval(
-    corpus: CorpusEvidence, stores: dict[CandidateName, StoreEvidence], policy: Policy, search: Search
+    corpus: CorpusEvidence, stores: dict[CandidateName, StoreEvidence], policy: Policy, engine: Engine
 ) -> Compared:
     """Let both stores answer every gold question, and compare them on the whole and on every slice."""
-    base, candidate = (build_answers(search.rank_relevant(stores[role], corpus)) for role in ROLES)
+    with np.errstate(all="ignore"):  # that values are no numbers is told by checks, which may not have run yet
+        found = {role: engine.search(stores[role], corpus) for role in ROLES}
+    base, candidate = (build_answers(ranks) for ranks, _ in found.values())
     comparison = compare_answers(build_design(corpus, policy), base, candidate)
-    return comparison, judge_slices(comparison, policy)
-
-
-def compare_early(
-    corpus: CorpusEvidence, stores: dict[CandidateName, StoreEvidence], policy: Policy, search: Search
-) -> Compared:
-    """Compare before anyone knows whether the stores are sound: their checks tell of what is no number, no warning."""
-    with np.errstate(all="ignore"):
-        return compare_retrieval(corpus, stores, policy, search)
+    return comparison, judge_slices(comparison, policy), {role: listed for role, (_, listed) in found.items()}
 
 
 def check_answers(

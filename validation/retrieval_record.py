@@ -43,10 +43,9 @@ def describe_comparison(found: CorpusFindings, policy: Policy, rules: Rules) -> 
     """Describe what was compared on a corpus, or return None where nothing could be."""
     if found.compared is None:
         return None
-    comparison, slices = found.compared
+    comparison, slices, listed = found.compared
     flip_p = compute_flip_p(comparison)
-    stores = {"base": found.stores["base"], "candidate": found.stores["qlora"]}
-    nearest = {side: found.search.list_nearest(store) for side, store in stores.items()}
+    nearest = {"base": listed["base"], "candidate": listed["qlora"]}
     baselines = rank_baselines(found.stores["base"], found.corpus, nearest)
     enough = comparison.design.n >= policy.limits.questions_min
     return RetrievalDescription(

@@ -15,7 +15,7 @@ from validation.engine import Engine
 from validation.expectations import ExpectationRunner
 from validation.policy import EXPECTATIONS
 from validation.spark.row_ranges import Cutter
-from validation.spark.search import SparkSearch
+from validation.spark.search import search_on_spark
 from validation.spark.suites import SparkRunner
 from validation.spark.tables import sum_up
 
@@ -73,5 +73,5 @@ def cutter(spark: SparkSession) -> Cutter:
 @pytest.fixture(scope="session")
 def engines(spark: SparkSession, cutter: Cutter) -> tuple[Engine, Engine]:
     """The engine of one process, and that of the session."""
-    distributed = Engine(SparkRunner(spark, SUITES), SparkSearch(spark, cutter), partial(sum_up, cutter))
+    distributed = Engine(SparkRunner(spark, SUITES), partial(search_on_spark, spark, cutter), partial(sum_up, cutter))
     return Engine(ExpectationRunner(SUITES)), distributed

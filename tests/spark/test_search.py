@@ -13,13 +13,13 @@ from pipeline.retrieval import rank_cosine
 from pipeline.spark.session import tell_fault
 from pipeline.vectors import DIMENSION, Matrix, map_array, save_vectors
 from tests.conftest import draw_unit_vectors
-from validation.comparison import LocalSearch
+from validation.comparison import search_store
 from validation.evidence import VectorEvidence, collect_store
 from validation.gate import load_corpus
 from validation.metrics import rank_relevant
 from validation.request import list_release_corpora
 from validation.spark.row_ranges import Cutter
-from validation.spark.search import SparkSearch, list_parts, rank_parts
+from validation.spark.search import list_parts, rank_parts, search_on_spark
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -127,9 +127,9 @@ def test_built_stores_are_searched_alike(
 
     assert store is not None
 
-    search, local = SparkSearch(spark, Cutter(spark)), LocalSearch()
-    found, expected = search.rank_relevant(store, corpus), local.rank_relevant(store, corpus)
+    ranks, listed = search_on_spark(spark, Cutter(spark), store, corpus)
+    expected, expected_list = search_store(store, corpus)
     compared["ranks"] += int(expected.relevant.sum())
 
-    assert (found.ranks == expected.ranks).all()
-    assert (search.list_nearest(store) == local.list_nearest(store)).all()
+    assert (ranks.ranks == expected.ranks).all()
+    assert (listed == expected_list).all()

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.nearest import BLOCK_QUESTIONS, Nearest, iterate_scores, split_questions
-from validation.comparison import LIST_DEPTH, LocalSearch, get_matrices
+from validation.comparison import LIST_DEPTH, get_matrices, search_store
 from validation.metrics import NOT_FOUND, TIE_TOLERANCE, Positions, Ranks
 
 if TYPE_CHECKING:
@@ -30,34 +30,19 @@ if TYPE_CHECKING:
 Scores = npt.NDArray[np.float32]
 
 
-class SparkSearch:
-    """Searches with the workers of a session; questions are sent to them, passages they read themselves."""
+def search_on_spark(
+    session: SparkSession, cutter: Cutter, store: StoreEvidence, corpus: CorpusEvidence
+) -> tuple[Ranks, Ranking]:
+    """Return what `validation.comparison.search_store` does: counts of each part are added up, its lists are merged.
 
-    def __init__(self, session: SparkSession, cutter: Cutter) -> None:
-        """Search with a session what a cutter cuts."""
-        self._session = session
-        self._cutter = cutter
-        self._nearest: dict[str, Ranking] = {}
-
-    def rank_relevant(self, store: StoreEvidence, corpus: CorpusEvidence) -> Ranks:
-        """Return ranks by the rule of `validation.metrics.rank_relevant`: what goes before is counted by part."""
-        cut = self._cut(store)
-        if cut is None:
-            return LocalSearch().rank_relevant(store, corpus)
-        return rank_parts(self._session, cut, *get_matrices(store), corpus.gold.relevant)
-
-    def list_nearest(self, store: StoreEvidence) -> Ranking:
-        """Return the nearest passages of each part, merged: by score, and where that is equal by position."""
-        cut = self._cut(store)
-        if cut is None:
-            return LocalSearch().list_nearest(store)
-        if store.manifest_sha256 not in self._nearest:
-            questions, _ = get_matrices(store)
-            self._nearest[store.manifest_sha256] = list_parts(self._session, cut, questions, LIST_DEPTH)
-        return self._nearest[store.manifest_sha256]
-
-    def _cut(self, store: StoreEvidence) -> CutMatrix | None:
-        return self._cutter.cut(store.passages, store.folder / store.manifest.files.embeddings.name)
+    Questions are sent to the workers, passages they read themselves.
+    """
+    cut = cutter.cut(store.passages, store.folder / store.manifest.files.embeddings.name)
+    if cut is None:
+        return search_store(store, corpus)
+    questions, passages = get_matrices(store)
+    ranks = rank_parts(session, cut, questions, passages, corpus.gold.relevant)
+    return ranks, list_parts(session, cut, questions, LIST_DEPTH)
 
 
 def rank_parts(

@@ -697,8 +697,8 @@ def read_numbers(judgement: Judgement) -> Numbers:
     compared = {found.corpus.name: found.compared for found in judgement.findings if found.compared}
     return (
         judgement.decision.verdict,
-        {name: comparison.intervals for name, (comparison, _) in sorted(compared.items())},
-        {name: slices for name, (_, slices) in sorted(compared.items())},
+        {name: comparison.intervals for name, (comparison, _, _) in sorted(compared.items())},
+        {name: slices for name, (_, slices, _) in sorted(compared.items())},
         list_causes(judgement),
     )
 

@@ -7,6 +7,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
@@ -91,6 +92,8 @@ def serve(connection: Connection) -> None:
     gc.disable()  # it makes no garbage worth looking for in the seconds that it lives
     from validation.expectations import ExpectationRunner, import_great_expectations
 
+    # Spark ends a process that was spawned when it is imported, as Great Expectations does wherever it is installed.
+    sys.modules["pyspark"] = None  # type: ignore[assignment]
     import_great_expectations()
     import_module("tqdm").tqdm.set_lock(
         threading.RLock()

@@ -8,12 +8,33 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from validation.comparison import DEPTHS, PRIMARY
+from validation.declared import list_criteria
 from validation.outcomes import Check, Interval, Outcome
+from validation.slices import check_slices
 from validation.statistics import compute_mean
 
 if TYPE_CHECKING:
     from validation.comparison import Comparison
-    from validation.policy import Criterion, Policy
+    from validation.decision import Key
+    from validation.policy import Criterion, Policy, Rules
+    from validation.slices import SliceResult
+    from validation.stores import CorpusRequest
+
+
+def check_answers(
+    comparison: Comparison,
+    slices: list[SliceResult],
+    request: CorpusRequest,
+    policy: Policy,
+    rules: Rules,
+    declared: list[Key],
+) -> list[Check]:
+    """Return every declared check that needs nothing but both stores' answers."""
+    checks = [check_criterion(criterion, comparison, policy) for criterion in list_criteria(request, rules)]
+    if request.primary and rules.floor:
+        checks.append(check_floor(rules.floor, comparison, policy.limits.recall_floor))
+    checks += check_slices(rules.slices, slices, comparison.corpus.name, policy)
+    return [check for check in checks if check.key in declared]
 
 
 def check_criterion(criterion: Criterion, comparison: Comparison, policy: Policy) -> Check:

@@ -17,9 +17,9 @@ from pipeline.vectors import MATRIX_RANK
 from validation.canaries import check_canary
 from validation.catalogue import WHOLE
 from validation.comparison import Comparison, build_answers, build_design, compare_answers
-from validation.criteria import check_criterion, check_floor
+from validation.criteria import check_answers
 from validation.decision import Key, block, complete_ledger, decide
-from validation.declared import declare_checks, list_criteria, list_retrieval_keys
+from validation.declared import declare_checks, list_retrieval_keys
 from validation.engine import Engine
 from validation.evidence import CorpusEvidence, StoreEvidence
 from validation.expectations import ExpectationRunner
@@ -28,7 +28,7 @@ from validation.latency import check_latencies
 from validation.leakage import TrainingEvidence, check_leak
 from validation.outcomes import Check, Decision, Outcome
 from validation.preconditions import check_preconditions
-from validation.slices import SliceResult, check_slices, judge_slices
+from validation.slices import SliceResult, judge_slices
 from validation.stores import ROLES, CorpusRequest, Opened, check_corpus, check_stores, open_stores
 from validation.waivers import apply_waivers
 
@@ -233,19 +233,3 @@ def compare_retrieval(
     base, candidate = (build_answers(ranks) for ranks, _ in found.values())
     comparison = compare_answers(build_design(corpus, policy), base, candidate)
     return comparison, judge_slices(comparison, policy), {role: listed for role, (_, listed) in found.items()}
-
-
-def check_answers(
-    comparison: Comparison,
-    slices: list[SliceResult],
-    request: CorpusRequest,
-    policy: Policy,
-    rules: Rules,
-    declared: list[Key],
-) -> list[Check]:
-    """Return every declared check that needs nothing but both stores' answers."""
-    checks = [check_criterion(criterion, comparison, policy) for criterion in list_criteria(request, rules)]
-    if request.primary and rules.floor:
-        checks.append(check_floor(rules.floor, comparison, policy.limits.recall_floor))
-    checks += check_slices(rules.slices, slices, comparison.corpus.name, policy)
-    return [check for check in checks if check.key in declared]

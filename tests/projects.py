@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from validation.releasing.receipt import RECEIPT
 from validation.releasing.release import Order
 from validation.releasing.repository import Repository
 from validation.releasing.tracking import load_storage
+from validation.retrieval_record import describe_comparison
 
 if TYPE_CHECKING:
     from typing import Any
@@ -190,7 +192,9 @@ def decide(project: Project, **changes: Any) -> Record:
     request = replace(request, inputs=tuple(inputs))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("validation.record.PROJECT_ROOT", project.root)
-        judgement = judge(request, rulebook, rulebook.policy.release, lambda _: None)
+        rules = rulebook.policy.release
+        describe = partial(describe_comparison, rulebook.policy, rules)
+        judgement = judge(request, rulebook, rules, lambda _: None, describe=describe)
         answers = write_answers(judgement.findings, project.root / "reports")
         record = build_record(judgement, request, rulebook, answers)
     record = record.model_copy(update=changes)

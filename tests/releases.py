@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import pickle
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +21,7 @@ from tests.conftest import IDENTITY, draw_unit_vectors, write_sample
 from tests.stores import ROWS, enter_project
 from validation.certificate import Certificate, NullRuns, Trial, list_bound
 from validation.certify import build_case
-from validation.expectations import ExpectationRunner
+from validation.expectations import open_remembering
 from validation.gate import GateRequest, Judgement, judge, load_corpus
 from validation.latency import CorpusLatency, LatencyEvidence, LatencyTarget, collect_digests
 from validation.latency_rounds import OPERATIONS, Machine, RoundTimes
@@ -36,8 +34,6 @@ from validation.stores import ROLES, CorpusRequest
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    import pandas as pd
 
     from pipeline.params import CandidateName
     from pipeline.vectors import Matrix
@@ -56,35 +52,12 @@ Answered = npt.NDArray[np.bool_]
 Hits = dict[str, tuple[int | Answered, int | Answered]]
 
 
-class RememberingRunner(ExpectationRunner):
-    """Runs every suite for real, but not twice over the same table: most stores of these tests differ in one part."""
-
-    _seen: ClassVar[dict[str, list[Check]]] = {}
-
-    def __init__(self, suites: Path) -> None:
-        """Remember what each suite says; the context is opened where a table is new."""
-        self._folder = suites
-        self._texts = {path.stem: path.read_bytes() for path in suites.glob("*.json")}
-        self._is_open = False
-
-    def run(self, suite: str, subject: str, frame: pd.DataFrame, parameters: dict[str, Any]) -> list[Check]:
-        """Return what the suite says of a table."""
-        asked = (self._texts[suite], suite, subject, frame.to_dict("list"), parameters)
-        key = hashlib.sha256(pickle.dumps(asked)).hexdigest()
-        if key not in self._seen:
-            if not self._is_open:
-                super().__init__(self._folder)
-                self._is_open = True
-            self._seen[key] = super().run(suite, subject, frame, parameters)
-        return list(self._seen[key])
-
-
 class RunnerHere:
     """Stands for the process beside, where it is of no interest: the suites run in this one."""
 
     def open(self, suites: Path) -> None:
         """Read the suites."""
-        self.run = RememberingRunner(suites).run
+        self.run = open_remembering(suites).run
 
     def __enter__(self) -> Self:
         """Return this runner."""
@@ -98,7 +71,7 @@ class RunnerHere:
 def remember_expectations() -> Iterator[None]:
     """Let the gate remember, as long as this lasts, what Great Expectations said of a table."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("validation.gate.ExpectationRunner", RememberingRunner)
+        patch.setattr("validation.gate.ExpectationRunner", open_remembering)
         patch.setattr("validation.gate_command.RunnerBeside", RunnerHere)
         yield
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,7 +58,9 @@ def compare(folder: Path, rulebook: Rulebook, *, questions: int = ROWS, spoilt: 
         flip_bit(stores[1], "embeddings")
     whole = GateRequest([request], latency, None, None, None, None, {}, for_release=False, as_of=date(2026, 1, 25))
     with remember_expectations():
-        return judge(whole, rulebook, rulebook.policy.comparison, lambda _: None).findings[0]
+        rules = rulebook.policy.comparison
+        say = partial(describe_comparison, rulebook.policy, rules)
+        return judge(whole, rulebook, rules, lambda _: None, describe=say).findings[0]
 
 
 @pytest.fixture(scope="module")
@@ -75,12 +79,19 @@ def comparison(found: CorpusFindings) -> Comparison:
 
 @pytest.fixture(scope="module")
 def described(found: CorpusFindings, rulebook: Rulebook) -> RetrievalDescription:
-    """What is recorded of it."""
-    description = describe_comparison(found, rulebook.policy, rulebook.policy.comparison)
+    """What is recorded of it: worked out while the gate judges, and the same as afterwards."""
+    assert found.description == describe(found, rulebook)
 
-    assert description is not None
+    return found.description
 
-    return description
+
+def describe(found: CorpusFindings, rulebook: Rulebook, *, primary: bool = True) -> RetrievalDescription:
+    """Describe what was found, as if the corpus were the primary one or not."""
+    assert found.compared is not None
+
+    policy, request = rulebook.policy, replace(found.request, primary=primary)
+    rules = policy.comparison if primary else policy.release
+    return describe_comparison(policy, rules, request, found.stores["base"], found.compared)
 
 
 def test_every_metric_is_told_for_both_stores(described: RetrievalDescription, comparison: Comparison) -> None:
@@ -158,17 +169,7 @@ def test_every_criterion_is_explained(described: RetrievalDescription, rulebook:
 
 def test_a_secondary_corpus_is_explained_by_its_own_criterion(found: CorpusFindings, rulebook: Rulebook) -> None:
     """Where a corpus is not the primary one, only what is asked of it is explained."""
-    other = CorpusFindings(
-        request=type(found.request)(
-            found.request.chunks, found.request.questions, found.request.qrels, found.request.stores,
-            primary=False, total=None, model_ids=None,
-        ),
-        corpus=found.corpus, stores=found.stores, declared=[], executed=[], compared=found.compared,
-    )  # fmt: skip
-    description = describe_comparison(other, rulebook.policy, rulebook.policy.release)
-
-    assert description is not None
-    assert list(description.explanations) == [("RET306", "fr")]
+    assert list(describe(found, rulebook, primary=False).explanations) == [("RET306", "fr")]
 
 
 def test_slices_are_those_that_were_judged(described: RetrievalDescription, found: CorpusFindings) -> None:
@@ -183,7 +184,7 @@ def test_nothing_is_described_where_nothing_was_compared(tmp_path: Path, ruleboo
     spoilt = compare(tmp_path, rulebook, spoilt=True)
 
     assert spoilt.compared is None
-    assert describe_comparison(spoilt, rulebook.policy, rulebook.policy.comparison) is None
+    assert spoilt.description is None
 
 
 @pytest.mark.parametrize(("questions", "explained"), [(99, False), (100, True)])
@@ -192,10 +193,9 @@ def test_too_few_questions_are_not_explained(
 ) -> None:
     """Below the policy's minimum the figures inform, but no number of hits is said to help."""
     few = compare(tmp_path, rulebook, questions=questions)
-    description = describe_comparison(few, rulebook.policy, rulebook.policy.comparison)
+    description = describe(few, rulebook)
     outcomes = {check.outcome for check in few.executed if check.id.startswith("RET30") and check.interval}
 
-    assert description is not None
     assert bool(description.explanations) is explained
     assert (outcomes == {Outcome.ERROR}) is not explained
     assert description.metrics["recall@5"].base.n == questions

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from tests.conftest import Sample, build_sample_store, write_sample
-from tests.releases import RememberingRunner
 from tests.stores import (
     build_request,
     copy_blobs,
@@ -24,6 +23,7 @@ from tests.stores import (
 )
 from validation.engine import Engine
 from validation.evidence import StoreEvidence, collect_store
+from validation.expectations import open_remembering
 from validation.gate import load_corpus
 from validation.outcomes import Check, Outcome
 from validation.policy import EXPECTATIONS, Limits, load_rulebook
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pipeline.params import CandidateName
+    from validation.expectations import SuiteRunner
     from validation.spoiling import Part
 
 pytestmark = pytest.mark.requirement("REQ-INT-01", "REQ-INT-02", "REQ-INT-03", "REQ-INT-04")
@@ -80,9 +81,9 @@ def store(pair: CorpusRequest) -> Path:
     return pair.stores["qlora"]
 
 
-def open_runner() -> RememberingRunner:
+def open_runner() -> SuiteRunner:
     """Return what runs the project's suites."""
-    return RememberingRunner(EXPECTATIONS / "suites")
+    return open_remembering(EXPECTATIONS / "suites")
 
 
 def look(pair: CorpusRequest, small: Sample, limits: Limits) -> tuple[dict[CandidateName, StoreEvidence], list[Check]]:

@@ -13,6 +13,8 @@ from pipeline.errors import PipelineError, StoreError
 from pipeline.files import write_json
 from pipeline.store import load_manifest
 from validation.certificate import CERTIFICATE, Certificate, Finding, Trial, find_fault, list_bound
+from validation.engine import Engine
+from validation.expectations import open_remembering
 from validation.gate import judge, load_corpus
 from validation.latency import load_latency, measure_latency
 from validation.leakage import TrainingEvidence
@@ -182,7 +184,9 @@ def run_trial(sabotage: Sabotage, case: ReleaseCase, *, certified: bool) -> Tria
         policy = spoilt.rulebook.policy.model_copy(update={"waivers": []})
         without = {"certificate": None, "drill": None, "coverage": None}
         rules = policy.release if certified else policy.release.model_copy(update=without)
-        judgement = judge(spoilt.build_request(), replace(spoilt.rulebook, policy=policy), rules, lambda _: None)
+        engine = Engine(open_remembering(spoilt.rulebook.suites))
+        rulebook = replace(spoilt.rulebook, policy=policy)
+        judgement = judge(spoilt.build_request(), rulebook, rules, lambda _: None, engine)
     return Trial(
         id=sabotage.id,
         title=sabotage.title,

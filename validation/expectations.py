@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import gc
+import hashlib
 import os
 import warnings
 from importlib import import_module
@@ -95,6 +97,32 @@ class ExpectationRunner:
         definition = self._suites[suite].model_dump()
         report = batch.validate(ExpectationSuite(**definition), expectation_parameters=parameters)
         return merge_results(report.results, subject, len(frame))
+
+
+class RememberingRunner(ExpectationRunner):
+    """Runs every suite for real, but not twice over the same table: most spoilt releases differ in one part.
+
+    A table, the suite's file and the parameters are all that a result depends on.
+    """
+
+    def __init__(self, suites: Path) -> None:
+        """Open the context; nothing is remembered yet."""
+        super().__init__(suites)
+        self._seen: dict[str, list[Check]] = {}
+
+    def run(self, suite: str, subject: str, frame: pd.DataFrame, parameters: dict[str, Any]) -> list[Check]:
+        """See `ExpectationRunner.run`."""
+        asked = (suite, subject, parameters, [*frame.dtypes.items()], frame.to_dict("list"))
+        key = hashlib.sha256(repr(asked).encode("utf-8", "surrogatepass")).hexdigest()
+        if key not in self._seen:
+            self._seen[key] = super().run(suite, subject, frame, parameters)
+        return list(self._seen[key])
+
+
+@functools.cache
+def open_remembering(suites: Path) -> RememberingRunner:
+    """Return the one remembering runner of a folder of suites in this process; the folder is read the first time."""
+    return RememberingRunner(suites)
 
 
 def merge_results(results: Iterable[ExpectationValidationResult], subject: str, rows: int) -> list[Check]:

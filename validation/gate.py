@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +14,6 @@ from pipeline.files import compute_sha256
 from pipeline.gold import load_gold
 from pipeline.params import CandidateName
 from pipeline.retrieval import Ranking
-from pipeline.vectors import MATRIX_RANK
 from validation.canaries import check_canary
 from validation.catalogue import WHOLE
 from validation.comparison import Comparison, build_answers, build_design, compare_answers
@@ -33,7 +33,6 @@ from validation.stores import ROLES, CorpusRequest, Opened, check_corpus, check_
 from validation.waivers import apply_waivers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from datetime import date
 
     from pipeline.canary import Canary
@@ -42,10 +41,12 @@ if TYPE_CHECKING:
     from validation.latency import LatencyEvidence
     from validation.policy import Policy, Rulebook, Rules
     from validation.releasing.receipt import Receipt
+    from validation.retrieval_record import RetrievalDescription
 
 
 # The last are the passages that each store finds nearest to every question.
 Compared = tuple[Comparison, list[SliceResult], dict[CandidateName, Ranking]]
+Describe = Callable[[CorpusRequest, StoreEvidence, Compared], "RetrievalDescription"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class CorpusFindings:
     declared: list[Key]
     executed: list[Check]
     compared: Compared | None = None
+    description: RetrievalDescription | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ def judge(
     rules: Rules,
     announce: Callable[[str], None],
     engine: Engine | None = None,
+    describe: Describe | None = None,
 ) -> Judgement:
     """Judge base and candidate over every corpus.
 
@@ -108,6 +111,7 @@ def judge(
         rules: the part of the policy that applies.
         announce: is told what is being looked at.
         engine: where the work is done; by default, in this process.
+        describe: says what a comparison found; without it, nothing is said.
 
     Raises:
         InputError: a corpus or gold set is malformed, so nothing can be judged.
@@ -116,7 +120,7 @@ def judge(
     # While the suites run, others search and compare; what they find, or raise, is asked for at its turn.
     with ThreadPoolExecutor() as pool:
         corpora = zip(request.corpora, request.read or map(load_corpus, request.corpora), strict=True)
-        looks = [look_at(*pair, request, rulebook.policy, rules, engine, pool, announce) for pair in corpora]
+        looks = [look_at(*pair, request, rulebook.policy, rules, engine, pool, announce, describe) for pair in corpora]
         findings = [judge_corpus(look, request, rulebook.policy, rules, engine, announce) for look in looks]
     declared = [key for found in findings for key in found.declared]
     executed = [check for found in findings for check in found.executed]
@@ -133,7 +137,8 @@ def judge(
 class Look:
     """One corpus with both its stores as opened, and what is being worked out about them meanwhile.
 
-    `leak` is None where it is not declared, `compared` where the stores cannot be compared.
+    `leak` is None where it is not declared, `compared` without both stores, `described` then as well, and where nobody
+    asked for it.
     """
 
     request: CorpusRequest
@@ -142,6 +147,7 @@ class Look:
     declared: list[Key]
     leak: Future[Check] | None
     compared: Future[Compared] | None
+    described: Future[RetrievalDescription] | None
 
 
 def look_at(
@@ -153,17 +159,20 @@ def look_at(
     engine: Engine,
     pool: ThreadPoolExecutor,
     announce: Callable[[str], None],
+    describe: Describe | None,
 ) -> Look:
     """Open both stores of one corpus, and let what takes long begin."""
     announce(f"corpus {corpus.name}")
     declared = list(declare_checks(corpus, request, whole, policy, rules))
-    leak = compared = None
+    leak = compared = described = None
     if (rules.leak, corpus.name) in declared:
         leak = pool.submit(check_leak, rules.leak, corpus, whole.training, policy.limits.leak_similarity)
     opened = open_stores(request, corpus, announce)
-    if is_comparable(opened.stores):
+    if len(opened.stores) == len(ROLES):
         compared = pool.submit(compare_retrieval, corpus, opened.stores, policy, engine)
-    return Look(request, corpus, opened, declared, leak, compared)
+        if describe:
+            described = pool.submit(lambda found: describe(request, opened.stores["base"], found.result()), compared)
+    return Look(request, corpus, opened, declared, leak, compared, described)
 
 
 def judge_corpus(
@@ -194,17 +203,12 @@ def judge_corpus(
     blocking = next((check for check in checks if check.outcome is not Outcome.PASS and check.id in needed), None)
     if blocking is not None:
         found.executed += [block(key, blocking) for key in list_retrieval_keys(request, rules, declared)]
-    else:
-        found.compared = look.compared.result() if look.compared else compare_retrieval(corpus, stores, policy, engine)
+    elif look.compared is not None:
+        found.compared = look.compared.result()
+        found.description = look.described.result() if look.described else None
         comparison, slices, _ = found.compared
         found.executed += check_answers(comparison, slices, request, policy, rules, declared)
     return found
-
-
-def is_comparable(stores: dict[CandidateName, StoreEvidence]) -> bool:
-    """Whether both stores hold what vectors are made of; whether they are fit to be compared, the checks say."""
-    parts = [part.values for store in stores.values() for part in (store.passages, store.questions)]
-    return len(stores) == len(ROLES) and all(part.dtype == np.float32 and part.ndim == MATRIX_RANK for part in parts)
 
 
 def load_corpus(request: CorpusRequest) -> CorpusEvidence:

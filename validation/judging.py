@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -13,6 +14,7 @@ from validation.policy import load_rulebook
 from validation.record import build_record, build_refusal, write_record
 from validation.render import quote
 from validation.request import Evidence, build_foreign_request, build_release_request
+from validation.retrieval_record import describe_comparison
 from validation.stores import CorpusRequest
 
 if TYPE_CHECKING:
@@ -82,5 +84,6 @@ def decide_stores(
         else:
             request = build_release_request(load_params(), day, evidence)
         rules = rulebook.policy.comparison if stores else rulebook.policy.release
-        judgement = judge(request, rulebook, rules, evidence.announce, engine)
+        describe = partial(describe_comparison, rulebook.policy, rules)
+        judgement = judge(request, rulebook, rules, evidence.announce, engine, describe)
         return build_record(judgement, request, rulebook, write_answers(judgement.findings, output))

@@ -23,7 +23,6 @@ from validation.document import (
 from validation.latency import describe_latency
 from validation.outcomes import Verdict
 from validation.requirements import resolve_limit
-from validation.retrieval_record import describe_comparison
 from validation.waivers import describe_waiver
 from validation.workflow_run import find_run
 
@@ -52,10 +51,8 @@ def build_record(
         answers: the file with both stores' answers, where there is one.
     """
     verdict = judgement.decision.verdict
-    rules = rulebook.policy.release if request.for_release else rulebook.policy.comparison
     waivers = rulebook.policy.waivers if request.for_release else []
-    told = {found.corpus.name: describe_comparison(found, rulebook.policy, rules) for found in judgement.findings}
-    compared = {name: description for name, description in told.items() if description}
+    compared = {found.corpus.name: found.description for found in judgement.findings if found.description}
     explanations = {key: value for found in compared.values() for key, value in found.explanations.items()}
     names = [each.name for each in judgement.inputs]
     return Record(

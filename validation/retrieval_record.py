@@ -21,9 +21,11 @@ from validation.statistics import compute_mean
 if TYPE_CHECKING:
     from pipeline.retrieval import Ranking
     from validation.decision import Key
-    from validation.gate import CorpusFindings
+    from validation.evidence import StoreEvidence
+    from validation.gate import Compared
     from validation.policy import Policy, Rules
     from validation.slices import SliceResult
+    from validation.stores import CorpusRequest
 
 EXCERPT = 200
 
@@ -39,14 +41,14 @@ class RetrievalDescription:
     explanations: dict[Key, Explanation]
 
 
-def describe_comparison(found: CorpusFindings, policy: Policy, rules: Rules) -> RetrievalDescription | None:
-    """Describe what was compared on a corpus, or return None where nothing could be."""
-    if found.compared is None:
-        return None
-    comparison, slices, listed = found.compared
+def describe_comparison(
+    policy: Policy, rules: Rules, request: CorpusRequest, base: StoreEvidence, compared: Compared
+) -> RetrievalDescription:
+    """Describe what was compared on a corpus; `base` is the base's store, whose full text is asked as well."""
+    comparison, slices, listed = compared
     flip_p = compute_flip_p(comparison)
     nearest = {"base": listed["base"], "candidate": listed["qlora"]}
-    baselines = rank_baselines(found.stores["base"], found.corpus, nearest)
+    baselines = rank_baselines(base, comparison.corpus, nearest)
     enough = comparison.design.n >= policy.limits.questions_min
     return RetrievalDescription(
         metrics={name: _describe_metric(comparison, name, flip_p[name]) for name in comparison.intervals},
@@ -57,10 +59,10 @@ def describe_comparison(found: CorpusFindings, policy: Policy, rules: Rules) -> 
         slices=slices,
         flips=list_flips(comparison, nearest),
         explanations={
-            (criterion.check, found.corpus.name): explain_criterion(
+            (criterion.check, comparison.corpus.name): explain_criterion(
                 criterion, comparison, flip_p[criterion.metric], policy
             )
-            for criterion in list_criteria(found.request, rules)
+            for criterion in list_criteria(request, rules)
             if enough
         },
     )

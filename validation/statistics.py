@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.stats import binom, norm
+from scipy.special import bdtrc, ndtri
 
 from validation.outcomes import Interval
 
@@ -127,8 +127,8 @@ def compute_mean(values: Values) -> float:
 
 def compute_mcnemar(gained: int, lost: int) -> float:
     """Return the one-sided mid-p value of McNemar's test of "more gained than lost" (Fagerland, 2013)."""
-    pairs = binom(gained + lost, 0.5)
-    return float(pairs.sf(gained) + 0.5 * pairs.pmf(gained))
+    at_least, more = bdtrc([gained - 1, gained], gained + lost, 0.5)
+    return float((at_least + more) / 2)
 
 
 def adjust_holm(p_values: Values) -> Values:
@@ -148,7 +148,7 @@ def count_questions_needed(n: int, interval: Interval, gap: float, power: float)
     """
     if gap == 0:
         return None
-    reach = (norm.ppf(interval.level) + norm.ppf(power)) * interval.standard_error
+    reach = (ndtri(interval.level) + ndtri(power)) * interval.standard_error
     return math.ceil(n * (reach / gap) ** 2)
 
 
@@ -158,7 +158,7 @@ def compute_tolerated_loss(margin: float, interval: Interval, chance: float) -> 
     The lower bound is about the estimate − z_level · SE, so a loss L passes with probability
     Φ((margin − L) / SE − z_level).
     """
-    return float(margin - (norm.ppf(interval.level) + norm.ppf(chance)) * interval.standard_error)
+    return float(margin - (ndtri(interval.level) + ndtri(chance)) * interval.standard_error)
 
 
 def _tabulate_bytes(sums: Values) -> Values:

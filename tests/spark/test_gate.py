@@ -6,6 +6,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from tests.releases import build_small_case, load_small_rulebook
 from tests.stores import build_request, list_options, write_pair, write_policy
 from validation.gate import judge
 from validation.record import build_record
+from validation.retrieval_record import describe_comparison
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -53,7 +55,8 @@ def test_a_release_is_decided_alike(
         told = []
         for engine in engines:
             request = spoilt.build_request()
-            judgement = judge(request, spoilt.rulebook, rules, lambda _: None, engine)
+            describe = partial(describe_comparison, spoilt.rulebook.policy, rules)
+            judgement = judge(request, spoilt.rulebook, rules, lambda _: None, engine, describe)
             told.append(build_record(judgement, request, spoilt.rulebook).model_dump_json(indent=1))
     compared["decisions"] += 1
 

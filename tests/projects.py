@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from pipeline.model_folder import compute_weights_digest
 from tests.releases import (
     Hits,
     build_gate_request,
+    judge_release,
     list_requests,
     load_small_params,
     load_small_rulebook,
@@ -26,14 +26,12 @@ from tests.releases import (
 from tests.stores import edit_manifest
 from validation.answers import write_answers
 from validation.certificate import CERTIFICATE
-from validation.gate import judge
 from validation.inputs import read_input
 from validation.record import DECISION, build_record, write_record
 from validation.releasing.receipt import RECEIPT
 from validation.releasing.release import Order
 from validation.releasing.repository import Repository
 from validation.releasing.tracking import load_storage
-from validation.retrieval_record import describe_comparison
 
 if TYPE_CHECKING:
     from typing import Any
@@ -192,9 +190,7 @@ def decide(project: Project, **changes: Any) -> Record:
     request = replace(request, inputs=tuple(inputs))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("validation.record.PROJECT_ROOT", project.root)
-        rules = rulebook.policy.release
-        describe = partial(describe_comparison, rulebook.policy, rules)
-        judgement = judge(request, rulebook, rules, lambda _: None, describe=describe)
+        judgement = judge_release(request, rulebook)
         answers = write_answers(judgement.findings, project.root / "reports")
         record = build_record(judgement, request, rulebook, answers)
     record = record.model_copy(update=changes)

@@ -6,6 +6,7 @@ import contextlib
 import json
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
@@ -29,6 +30,7 @@ from validation.leakage import TrainingEvidence
 from validation.outcomes import Check, Outcome, Verdict
 from validation.policy import EXPECTATIONS, Rulebook, load_rulebook
 from validation.release_case import ORDERLY, blur, build_canaries, build_receipt
+from validation.retrieval_record import describe_comparison
 from validation.stores import ROLES, CorpusRequest
 
 if TYPE_CHECKING:
@@ -241,8 +243,10 @@ def build_gate_request(requests: Sequence[CorpusRequest], rulebook: Rulebook) ->
 
 
 def judge_release(request: GateRequest, rulebook: Rulebook, rules: Rules | None = None) -> Judgement:
-    """Judge for release by the rules of the policy, or by others."""
-    return judge(request, rulebook, rules or rulebook.policy.release, lambda _: None)
+    """Judge for release by the rules of the policy, or by others, and describe what was compared."""
+    rules = rules or rulebook.policy.release
+    describe = partial(describe_comparison, rulebook.policy, rules)
+    return judge(request, rulebook, rules, lambda _: None, describe=describe)
 
 
 def list_causes(judgement: Judgement) -> dict[tuple[str, str], Outcome]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+import validation.criteria
 import validation.evidence
 import validation.gate
 import validation.latency
@@ -254,7 +255,7 @@ BLIND: dict[str, tuple[Blind, Verdict]] = {
     "leaked-questions": (look_away(validation.gate, "check_leak"), RELEASE),
     "shuffled-questions": (forget("RET307"), KEEP),
     "first-place-lost": (combine(forget("RET302"), LIKE_ITSELF), RELEASE),
-    "slice-collapsed": (combine(look_away(validation.gate, "check_slices"), LIKE_ITSELF), RELEASE),
+    "slice-collapsed": (combine(look_away(validation.criteria, "check_slices"), LIKE_ITSELF), RELEASE),
     "nothing-gained": (combine(forget("RET301"), LIKE_ITSELF), RELEASE),
     "twice-as-slow": (forget("LAT402"), KEEP),
     "latency-of-others": (look_away(validation.latency, "check_latency"), RELEASE),

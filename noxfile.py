@@ -83,8 +83,7 @@ def build(session: nox.Session) -> None:
 def gate(session: nox.Session) -> None:
     """Build, certify and drill what is out of date, then judge the candidate; RELEASE and KEEP both end well."""
     run_python(session, "-m", "dvc", "repro")
-    # Whatever stands in the way of certificate and drill, the gate says it in its verdict. Two processes certify, with a
-    # core each.
+    # Whatever stands in the way of certificate and drill, the gate says it in its verdict. Certifying takes two cores.
     run_python(session, "-m", "validation", "certify", success_codes=(0, NOT_DONE), **ONE_THREAD)
     run_python(session, "-m", "validation", "drill", "--if-needed", success_codes=(0, NOT_DONE, HALT))
     run_python(session, "-m", "validation", "gate", *session.posargs, success_codes=(0, KEEP))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TOPICS = ("pendule", "roque", "promotion", "drapeau", "nulle", "appariement", "forfait", "échec", "notation", "bye")
 ROWS = 40
+SMALL_ROWS = 12
 LONGEST = ("rehearsal", "kills", "machine")
 IDENTITY = ModelIdentity(
     model_id="tiny",
@@ -178,6 +179,18 @@ def build_sample_store(
 def sample(tmp_path: Path) -> Sample:
     """A small valid corpus with its gold set."""
     return write_sample(tmp_path / "corpus")
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Sample:
+    """A corpus of twelve chunks with a question each."""
+    return write_sample(tmp_path / "corpus", rows=SMALL_ROWS, questions=SMALL_ROWS)
+
+
+@pytest.fixture
+def store(tmp_path: Path, small: Sample) -> Path:
+    """A good store of the small corpus."""
+    return build_sample_store(small, tmp_path / "store", model_id="base-model", hits=6)
 
 
 @pytest.fixture

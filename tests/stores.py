@@ -11,7 +11,7 @@ from pipeline.files import compute_sha256, write_json
 from pipeline.model_folder import TRAINING_FILE
 from pipeline.store import load_manifest
 from tests.conftest import Sample, build_sample_store, write_sample
-from validation.evidence import open_files
+from validation.evidence import collect_store, open_files
 from validation.gate import load_corpus
 from validation.policy import EXPECTATIONS
 from validation.spoiling import (
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     import pytest
 
     from pipeline.params import Params
-    from validation.evidence import CorpusEvidence
+    from validation.evidence import CorpusEvidence, StoreEvidence
 
 __all__ = [
     "FILES", "ROLES", "ROWS", "build_request", "copy_blobs", "edit_database", "edit_manifest", "enter_project",
     "find_altered_file", "flip_bit", "get_path", "list_options", "load_array", "load_sample", "name_model",
-    "replace_array", "replace_passages", "sign", "write_pair", "write_policy",
+    "open_store", "replace_array", "replace_passages", "sign", "write_pair", "write_policy",
 ]  # fmt: skip
 
 ROWS = 120
@@ -71,6 +71,16 @@ def build_request(sample: Sample, base: Path, candidate: Path, *, total: int | N
 def load_sample(sample: Sample) -> CorpusEvidence:
     """Load a small corpus as the gate does."""
     return load_corpus(build_request(sample, sample.chunks, sample.chunks))
+
+
+def open_store(store: Path, small: Sample) -> tuple[StoreEvidence, CorpusEvidence]:
+    """Read a store, whose bytes must be trusted, and its corpus."""
+    corpus = load_sample(small)
+    evidence, checks = collect_store("base", store, corpus)
+
+    assert evidence is not None, checks
+
+    return evidence, corpus
 
 
 def find_altered_file(store: Path) -> str | None:

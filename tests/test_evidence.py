@@ -16,7 +16,7 @@ import pytest
 
 from pipeline.files import compute_sha256
 from pipeline.store import MANIFEST, load_manifest
-from tests.conftest import Sample, build_sample_store, write_sample
+from tests.conftest import SMALL_ROWS, Sample, build_sample_store
 from tests.stores import FILES, edit_database, edit_manifest, get_path, load_array, load_sample, sign
 from validation.evidence import StoreEvidence, collect_store, open_files
 from validation.outcomes import Check, Outcome
@@ -31,20 +31,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.requirement("REQ-INT-01")
 
-ROWS = 12
 ROLES = pytest.mark.parametrize("role", FILES)
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Sample:
-    """A corpus of twelve chunks with a question each."""
-    return write_sample(tmp_path / "corpus", rows=ROWS, questions=ROWS)
-
-
-@pytest.fixture
-def store(tmp_path: Path, small: Sample) -> Path:
-    """A good store of the small corpus."""
-    return build_sample_store(small, tmp_path / "store", model_id="base-model", hits=6)
 
 
 def refuse(store: Path, small: Sample, *, by: str = "INT101") -> Check:
@@ -435,9 +422,9 @@ def test_a_good_store_is_read_as_it_lies(store: Path, small: Sample) -> None:
     assert (evidence.subject, evidence.metadata["model_id"], len(evidence.rows.id_equal)) == (
         "base/fr",
         "base-model",
-        ROWS,
+        SMALL_ROWS,
     )
-    assert evidence.passages.header.shape == (ROWS, 768)
+    assert evidence.passages.header.shape == (SMALL_ROWS, 768)
     assert evidence.passages.values.tobytes() == load_array(store, "embeddings").tobytes()
     assert all(found.all() for found in (evidence.rows.id_equal, evidence.rows.text_equal, evidence.rows.vector_equal))
     assert evidence.manifest_sha256 == compute_sha256(store / MANIFEST)
@@ -450,4 +437,4 @@ def test_a_store_may_lie_anywhere(tmp_path: Path, store: Path, small: Sample, fo
     moved = tmp_path / folder
     store.rename(moved)
 
-    assert read(moved, small).metadata["total_chunks"] == str(ROWS)
+    assert read(moved, small).metadata["total_chunks"] == str(SMALL_ROWS)

@@ -11,10 +11,9 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import InputError
-from tests.conftest import Sample, build_sample_store, write_sample
-from tests.stores import build_request, copy_blobs, edit_database, get_path, load_sample, replace_array
+from tests.conftest import SMALL_ROWS, Sample, build_sample_store, write_sample
+from tests.stores import build_request, copy_blobs, edit_database, get_path, load_sample, open_store, replace_array
 from validation.engine import Engine
-from validation.evidence import CorpusEvidence, StoreEvidence, collect_store
 from validation.expectations import ExpectationRunner, list_parameters
 from validation.frames import build_database_frame, build_metadata_frame, build_vector_frame
 from validation.outcomes import Check, Outcome
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from validation.evidence import CorpusEvidence
     from validation.spoiling import Part
 
     Change = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
@@ -47,7 +47,6 @@ pytestmark = pytest.mark.requirement(
     "REQ-STO-05",
 )
 
-ROWS = 12
 SUITES = EXPECTATIONS / "suites"
 
 
@@ -55,28 +54,6 @@ SUITES = EXPECTATIONS / "suites"
 def policy() -> Policy:
     """The policy of the project."""
     return load_rulebook(EXPECTATIONS / "policy.yaml").policy
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Sample:
-    """A corpus of twelve chunks with a question each."""
-    return write_sample(tmp_path / "corpus", rows=ROWS, questions=ROWS)
-
-
-@pytest.fixture
-def store(tmp_path: Path, small: Sample) -> Path:
-    """A good store of the small corpus."""
-    return build_sample_store(small, tmp_path / "store", model_id="base-model", hits=6)
-
-
-def open_store(store: Path, small: Sample) -> tuple[StoreEvidence, CorpusEvidence]:
-    """Read a store, whose bytes must be trusted, and its corpus."""
-    corpus = load_sample(small)
-    evidence, checks = collect_store("base", store, corpus)
-
-    assert evidence is not None, checks
-
-    return evidence, corpus
 
 
 def run_store(store: Path, small: Sample, policy: Policy) -> list[Check]:
@@ -91,14 +68,14 @@ def run_vectors(store: Path, small: Sample, policy: Policy, role: Part) -> list[
     """Run the expectations over one of a store's matrices."""
     evidence, _ = open_store(store, small)
     vectors = evidence.passages if role == "embeddings" else evidence.questions
-    parameters = list_parameters(policy.limits, rows=ROWS, model_id="base-model", corpora=["fr"])
+    parameters = list_parameters(policy.limits, rows=SMALL_ROWS, model_id="base-model", corpora=["fr"])
     return ExpectationRunner(SUITES).run("vectors", role, build_vector_frame(vectors), parameters)
 
 
 def run_database(store: Path, small: Sample, policy: Policy) -> list[Check]:
     """Run the expectations over a store's database."""
     evidence, _ = open_store(store, small)
-    parameters = list_parameters(policy.limits, rows=ROWS, model_id="base-model", corpora=["fr"])
+    parameters = list_parameters(policy.limits, rows=SMALL_ROWS, model_id="base-model", corpora=["fr"])
     frames = {
         "database": build_database_frame(evidence),
         "metadata": build_metadata_frame(evidence),
@@ -224,7 +201,7 @@ def test_a_single_row_has_nothing_to_vary_against(tmp_path: Path, policy: Policy
 
 
 @pytest.mark.parametrize(
-    "rows", [[], [3], list(range(ROWS - 1)), list(range(ROWS))], ids=["none", "one", "most", "all"]
+    "rows", [[], [3], list(range(SMALL_ROWS - 1)), list(range(SMALL_ROWS))], ids=["none", "one", "most", "all"]
 )
 def test_rows_that_are_not_finite_make_no_dimension_constant(
     store: Path, small: Sample, policy: Policy, rows: list[int]
@@ -235,22 +212,22 @@ def test_rows_that_are_not_finite_make_no_dimension_constant(
     replace_array(store, "embeddings", array)
     failed = {check for check, _ in list_failed(run_vectors(store, small, policy, "embeddings"))}
 
-    expected = ({"VEC105"} if rows else set()) | ({"VEC106"} if len(rows) == ROWS else set())
+    expected = ({"VEC105"} if rows else set()) | ({"VEC106"} if len(rows) == SMALL_ROWS else set())
 
     assert failed - {"VEC107"} == expected
 
 
 ODD_ARRAYS: dict[str, npt.NDArray[Any]] = {
     "no row": np.empty((0, 768), dtype="<f4"),
-    "no column": np.empty((ROWS, 0), dtype="<f4"),
+    "no column": np.empty((SMALL_ROWS, 0), dtype="<f4"),
     "a number": np.array(1.0, dtype="<f4"),
-    "a list": np.full(ROWS, 1.0, dtype="<f4"),
-    "three axes": np.full((ROWS, 768, 1), 768**-0.5, dtype="<f4"),
-    "text": np.full((ROWS, 768), "x"),
-    "complex": np.full((ROWS, 768), 1j, dtype="<c8"),
-    "dates": np.zeros((ROWS, 768), dtype="datetime64[D]"),
-    "records": np.zeros((ROWS, 768), dtype=[("a", "<f4")]),
-    "huge numbers": np.full((ROWS, 768), 1e300),
+    "a list": np.full(SMALL_ROWS, 1.0, dtype="<f4"),
+    "three axes": np.full((SMALL_ROWS, 768, 1), 768**-0.5, dtype="<f4"),
+    "text": np.full((SMALL_ROWS, 768), "x"),
+    "complex": np.full((SMALL_ROWS, 768), 1j, dtype="<c8"),
+    "dates": np.zeros((SMALL_ROWS, 768), dtype="datetime64[D]"),
+    "records": np.zeros((SMALL_ROWS, 768), dtype=[("a", "<f4")]),
+    "huge numbers": np.full((SMALL_ROWS, 768), 1e300),
 }
 
 
@@ -329,8 +306,8 @@ def with_chunk(corpus: CorpusEvidence, /, **fields: object) -> CorpusEvidence:
 
 
 CHUNK_SABOTAGES: dict[str, tuple[Callable[[CorpusEvidence], CorpusEvidence], str]] = {
-    "fewer than declared": (lambda corpus: replace(corpus, total=ROWS + 1), "CHK101"),
-    "more than declared": (lambda corpus: replace(corpus, total=ROWS - 1), "CHK101"),
+    "fewer than declared": (lambda corpus: replace(corpus, total=SMALL_ROWS + 1), "CHK101"),
+    "more than declared": (lambda corpus: replace(corpus, total=SMALL_ROWS - 1), "CHK101"),
     "id twice": (lambda corpus: with_chunk(corpus, id=corpus.chunks.chunks[0].id), "CHK102"),
     "blank": (lambda corpus: with_chunk(corpus, text=" \n\t"), "CHK103"),
     "page 0": (lambda corpus: with_chunk(corpus, page=0), "CHK104"),
@@ -394,7 +371,7 @@ def test_suites_may_lie_in_another_folder(tmp_path: Path, store: Path, small: Sa
     """What runs is what stands in the folder that is named, and nothing of the project's own suites."""
     replace_array(store, "questions", truncate(np.load(get_path(store, "questions")), 0.0))
     evidence, _ = open_store(store, small)
-    parameters = list_parameters(policy.limits, rows=ROWS, model_id="base-model", corpora=["fr"])
+    parameters = list_parameters(policy.limits, rows=SMALL_ROWS, model_id="base-model", corpora=["fr"])
     frame = build_vector_frame(evidence.questions)
     other = ExpectationRunner(copy_suites(tmp_path / "suites", "VEC108")).run("vectors", "x", frame, parameters)
     own = ExpectationRunner(SUITES).run("vectors", "x", frame, parameters)

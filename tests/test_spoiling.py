@@ -11,9 +11,8 @@ import pytest
 
 from pipeline.database import load_rows, open_database
 from pipeline.store import MANIFEST, load_manifest
-from tests.conftest import Sample, build_sample_store, draw_unit_vectors, write_sample
-from tests.stores import FILES, find_altered_file, load_sample
-from validation.evidence import collect_store
+from tests.conftest import SMALL_ROWS, Sample, draw_unit_vectors
+from tests.stores import FILES, find_altered_file, open_store
 from validation.spoiling import (
     Part,
     copy_blobs,
@@ -29,20 +28,6 @@ from validation.spoiling import (
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-ROWS = 12
-
-
-@pytest.fixture
-def small(tmp_path: Path) -> Sample:
-    """A corpus of twelve chunks with a question each."""
-    return write_sample(tmp_path / "corpus", rows=ROWS, questions=ROWS)
-
-
-@pytest.fixture
-def store(tmp_path: Path, small: Sample) -> Path:
-    """A good store."""
-    return build_sample_store(small, tmp_path / "store", model_id="base-model", hits=6)
 
 
 def read_bytes(store: Path) -> dict[str, bytes]:
@@ -105,7 +90,7 @@ def test_what_is_signed_is_trusted_again(store: Path, part: Part) -> None:
 
 def test_a_matrix_is_replaced_alone(store: Path) -> None:
     """The database keeps the old vectors, so matrix and database differ, signed alike."""
-    before, array = read_bytes(store), draw_unit_vectors(ROWS, 9)
+    before, array = read_bytes(store), draw_unit_vectors(SMALL_ROWS, 9)
     replace_array(store, "embeddings", array)
 
     assert list_changed(store, before) == {"embeddings_mode_b_fr.npy", MANIFEST}
@@ -115,7 +100,7 @@ def test_a_matrix_is_replaced_alone(store: Path) -> None:
 
 def test_passages_are_replaced_in_matrix_and_database(store: Path, small: Sample) -> None:
     """Matrix and database agree on the new vectors; questions and texts are as before."""
-    before, array = read_bytes(store), draw_unit_vectors(ROWS, 9)
+    before, array = read_bytes(store), draw_unit_vectors(SMALL_ROWS, 9)
     texts = read_rows(store, small)
     replace_passages(store, array)
 
@@ -127,9 +112,7 @@ def test_passages_are_replaced_in_matrix_and_database(store: Path, small: Sample
 
 def read_rows(store: Path, small: Sample) -> list[tuple[object, ...]]:
     """Return ids, texts and metadata of a store's rows."""
-    evidence, _ = collect_store("base", store, load_sample(small))
-
-    assert evidence is not None
+    evidence, _ = open_store(store, small)
 
     with open_database(store / evidence.manifest.files.database.name) as connection:
         return [(row.id, row.text, row.source, row.page, row.tokens, row.metadata) for row in load_rows(connection)]
@@ -137,7 +120,7 @@ def read_rows(store: Path, small: Sample) -> list[tuple[object, ...]]:
 
 def test_blobs_take_the_rows_in_their_order(store: Path) -> None:
     """Each row of the array goes into the row at its place, and the matrix stays."""
-    before, array = read_bytes(store), draw_unit_vectors(ROWS, 9)
+    before, array = read_bytes(store), draw_unit_vectors(SMALL_ROWS, 9)
     copy_blobs(store, array)
 
     assert load_blobs(store) == [row.tobytes() for row in array]

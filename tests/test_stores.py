@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from tests.conftest import Sample, build_sample_store, write_sample
+from tests.conftest import SMALL_ROWS, Sample, build_sample_store, write_sample
 from tests.stores import (
     build_request,
     copy_blobs,
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.requirement("REQ-INT-01", "REQ-INT-02", "REQ-INT-03", "REQ-INT-04")
 
-ROWS = 12
 MODEL_IDS: dict[CandidateName, str] = {"base": "base-model", "qlora": "qlora-model"}
 PASS, FAIL, ERROR = Outcome.PASS, Outcome.FAIL, Outcome.ERROR
 
@@ -59,19 +58,13 @@ def limits() -> Limits:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Sample:
-    """A corpus of twelve chunks with a question each."""
-    return write_sample(tmp_path / "corpus", rows=ROWS, questions=ROWS)
-
-
-@pytest.fixture
 def pair(tmp_path: Path, small: Sample) -> CorpusRequest:
     """Two good stores of which the pipeline knows the models, and which params.yaml names."""
     stores: dict[CandidateName, Path] = {}
     for seed, (role, model_id) in enumerate(MODEL_IDS.items()):
         stores[role] = build_sample_store(small, tmp_path / role, model_id=model_id, hits=6, seed=seed)
         name_model(stores[role])
-    request = build_request(small, stores["base"], stores["qlora"], total=ROWS)
+    request = build_request(small, stores["base"], stores["qlora"], total=SMALL_ROWS)
     return replace(request, model_ids=MODEL_IDS)
 
 
@@ -226,7 +219,7 @@ def test_each_matrix_has_its_own_number_of_rows(
 
 def test_fewer_questions_than_chunks_are_no_fault(tmp_path: Path, limits: Limits) -> None:
     """The number of questions has nothing to do with the size of the corpus."""
-    sample = write_sample(tmp_path / "corpus", rows=ROWS, questions=5)
+    sample = write_sample(tmp_path / "corpus", rows=SMALL_ROWS, questions=5)
     store = build_sample_store(sample, tmp_path / "store", model_id="base-model", hits=3)
     request = build_request(sample, store, store)
     checks = check_store(read(store, sample, "base"), load_sample(sample), request, limits, Engine(open_runner()))
@@ -284,7 +277,9 @@ def test_equal_vectors_are_nothing_to_compare(
 # The corpus
 
 
-@pytest.mark.parametrize(("total", "failed"), [(None, set()), (ROWS, set()), (ROWS + 1, {"CHK101"})], ids=str)
+@pytest.mark.parametrize(
+    ("total", "failed"), [(None, set()), (SMALL_ROWS, set()), (SMALL_ROWS + 1, {"CHK101"})], ids=str
+)
 def test_a_corpus_has_the_declared_size(
     pair: CorpusRequest, limits: Limits, total: int | None, failed: set[str]
 ) -> None:

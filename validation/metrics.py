@@ -89,55 +89,77 @@ def rank_passages(
     questions: Matrix, passages: Matrix, relevant: Sequence[Sequence[int]], depth: int
 ) -> tuple[Ranks, Ranking]:
     """Return what `rank_relevant` and `rank_cosine` return, from one pass over the scores. Raises as they do."""
-    wanted, counts = _pad_relevant(relevant, len(questions))
+    wanted, counts = pad_relevant(relevant, len(questions))
     ranks, rankings = np.empty_like(wanted), np.empty((len(questions), min(depth, len(passages))), dtype=np.int64)
     for rows in split_questions(questions):
-        sought = _Sought(questions[rows], passages, wanted[rows], counts[rows])
+        sought = Sought(wanted[rows], find_limits(questions[rows], passages, wanted[rows]))
         nearest = Nearest(len(questions[rows]), rankings.shape[1])
         for first, scores in iterate_scores(questions[rows], passages):
             nearest.add(first, scores)
             sought.count(first, scores)
-        ranks[rows], rankings[rows] = sought.compute_ranks(), nearest.list_best()
+        ranks[rows], rankings[rows] = compute_ranks(sought.before, wanted[rows]), nearest.list_best()
     return Ranks(ranks, counts), rankings
 
 
-class _Sought:
+def find_limits(questions: Matrix, passages: Matrix, wanted: Positions) -> Matrix:
+    """Return what a passage must score to go before the best relevant one, the second best, and so on.
+
+    The scores of relevant passages are summed in float64, so that they are as near to those of a block as any product
+    can be.
+
+    Args:
+        questions: unit vectors, float32 `(n_questions, 768)`.
+        passages: unit vectors, float32 `(n_passages, 768)`, of which only the relevant ones are read.
+        wanted: positions of the relevant passages as `pad_relevant` returns them.
+
+    Returns:
+        Descending limits, float32 of the shape of `wanted`; -inf where there are fewer relevant passages.
+
+    Raises:
+        IndexError: a relevant passage lies beyond the last.
+    """
+    found = np.full(wanted.shape, -np.inf, dtype=np.float32)
+    for place, rows in _list_places(wanted):
+        sought = passages[wanted[rows, place]]
+        found[rows, place] = np.einsum("nd,nd->n", questions[rows], sought, dtype=np.float64)
+    limits: Matrix = -np.sort(-found, axis=1) - np.float32(TIE_TOLERANCE)
+    return limits
+
+
+class Sought:
     """Counts, block by block, the passages that go before the relevant ones of some questions."""
 
-    def __init__(self, questions: Matrix, passages: Matrix, wanted: Positions, counts: Positions) -> None:
-        """Compute what a passage must score to go before each relevant one.
-
-        These scores are summed in float64, so that they are as near to those of a block as any product can be.
-        """
-        self._is_wanted = _mask_rows(counts, wanted.shape[1])
-        self._wanted = np.where(self._is_wanted, wanted, -1)
-        self._before: Positions = np.zeros(wanted.shape, dtype=np.int64)
-        found = np.full(wanted.shape, -np.inf, dtype=np.float32)
-        for place, rows in self._list_places():
-            sought = passages[wanted[rows, place]]
-            found[rows, place] = np.einsum("nd,nd->n", questions[rows], sought, dtype=np.float64)
-        self._limits = -np.sort(-found, axis=1) - np.float32(TIE_TOLERANCE)
+    def __init__(self, wanted: Positions, limits: Matrix) -> None:
+        """Take positions as `pad_relevant` returns them and limits as `find_limits` does."""
+        self._wanted = wanted
+        self._limits = limits
+        self.before: Positions = np.zeros(wanted.shape, dtype=np.int64)
 
     def count(self, first: int, scores: Matrix) -> None:
-        """Count the passages of a block, `(n_passages, n_questions)`, whose relevant ones are overwritten."""
+        """Count the passages of a block, `(n_passages, n_questions)`, whose relevant ones are overwritten.
+
+        Raises:
+            ValueError: a score is not finite.
+        """
         if not np.isfinite(scores).all():
             message = "a similarity is not finite"
             raise ValueError(message)
         # What is left in `scores` are the others: relevant passages are not before one another by a tie.
         is_here = (first <= self._wanted) & (self._wanted < first + len(scores))
         scores[self._wanted[is_here] - first, np.nonzero(is_here)[0]] = -np.inf
-        for place, rows in self._list_places():
+        for place, rows in _list_places(self._wanted):
             others = scores if len(rows) == scores.shape[1] else np.take(scores, rows, axis=1)
-            self._before[rows, place] += np.count_nonzero(others >= self._limits[rows, place], axis=0)
+            self.before[rows, place] += np.count_nonzero(others >= self._limits[rows, place], axis=0)
 
-    def _list_places(self) -> Iterator[tuple[int, Positions]]:
-        """Return the questions that have a first relevant passage, a second one, and so on."""
-        return ((place, np.flatnonzero(self._is_wanted[:, place])) for place in range(self._is_wanted.shape[1]))
 
-    def compute_ranks(self) -> Positions:
-        """Return the ranks of the relevant passages, ascending, int64 `(n_questions, most relevant)`."""
-        places = np.arange(1, self._before.shape[1] + 1)
-        return np.where(self._is_wanted, self._before + places, NOT_FOUND)
+def compute_ranks(before: Positions, wanted: Positions) -> Positions:
+    """Return the ascending ranks that follow from how many others go before each relevant passage."""
+    return np.where(wanted >= 0, before + np.arange(1, before.shape[1] + 1), NOT_FOUND)
+
+
+def _list_places(wanted: Positions) -> Iterator[tuple[int, Positions]]:
+    """Return the questions that have a first relevant passage, a second one, and so on."""
+    return ((place, np.flatnonzero(wanted[:, place] >= 0)) for place in range(wanted.shape[1]))
 
 
 def rank_listed(rankings: Sequence[Ranking], relevant: Sequence[Sequence[int]]) -> Ranks:
@@ -151,10 +173,10 @@ def rank_listed(rankings: Sequence[Ranking], relevant: Sequence[Sequence[int]]) 
         ValueError: there is not one entry in `relevant` for each ranking, one is empty, or an entry or a ranking
             repeats a position or has a negative one.
     """
-    wanted, counts = _pad_relevant(relevant, len(rankings))
+    wanted, counts = pad_relevant(relevant, len(rankings))
     listed, _ = _pad_rows(rankings, "a ranking")
     # The padding of one side never meets that of the other.
-    sought = np.where(_mask_rows(counts, wanted.shape[1]), wanted, -2)
+    sought = np.where(wanted >= 0, wanted, -2)
     ranks = np.full(wanted.shape, NOT_FOUND)
     for place in range(wanted.shape[1]):
         rows, found = np.divmod(np.flatnonzero(listed == sought[:, place, np.newaxis]), listed.shape[1])
@@ -162,7 +184,17 @@ def rank_listed(rankings: Sequence[Ranking], relevant: Sequence[Sequence[int]]) 
     return Ranks(np.sort(ranks, axis=1), counts)
 
 
-def _pad_relevant(relevant: Sequence[Sequence[int]], questions: int) -> tuple[Positions, Positions]:
+def pad_relevant(relevant: Sequence[Sequence[int]], questions: int) -> tuple[Positions, Positions]:
+    """Return the relevant passages of each question as one matrix.
+
+    Returns:
+        Positions, int64 `(n_questions, most relevant passages of any question)` and -1 where a question has fewer, and
+        how many each has.
+
+    Raises:
+        ValueError: there is not one entry in `relevant` for each question, or one is empty, repeats a position or has
+            a negative one.
+    """
     if len(relevant) != questions:
         message = f"expected the relevant passages of {questions} questions, got {len(relevant)}"
         raise ValueError(message)

@@ -11,15 +11,13 @@ import pandas as pd
 import pytest
 
 from pipeline.errors import EngineError
-from tests.conftest import Sample, build_sample_store, write_sample
-from tests.stores import build_request, edit_database, get_path, replace_array
+from tests.conftest import SMALL_ROWS, Sample
+from tests.stores import build_request, edit_database, get_path, open_store, replace_array
 from tests.test_expectations import (
     CHUNK_SABOTAGES,
     DATABASE_SABOTAGES,
     ODD_ARRAYS,
-    ROWS,
     VECTOR_SABOTAGES,
-    open_store,
     with_chunk,
 )
 from validation.expectations import list_parameters
@@ -47,18 +45,6 @@ LIMITS = load_rulebook(EXPECTATIONS / "policy.yaml").policy.limits
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Sample:
-    """A corpus of twelve chunks with a question each."""
-    return write_sample(tmp_path / "corpus", rows=ROWS, questions=ROWS)
-
-
-@pytest.fixture
-def store(tmp_path: Path, small: Sample) -> Path:
-    """A good store of the small corpus."""
-    return build_sample_store(small, tmp_path / "store", model_id="base-model", hits=6)
-
-
-@pytest.fixture
 def compare(
     engines: tuple[Engine, Engine], compared: Counter[str]
 ) -> Callable[[Callable[[Engine], list[Check]]], set[str]]:
@@ -79,7 +65,7 @@ def compare(
 def look(store: Path, small: Sample, *suites: str) -> Callable[[Engine], list[Check]]:
     """Return a function that runs suites over a store."""
     evidence, _ = open_store(store, small)
-    parameters = list_parameters(LIMITS, rows=ROWS, model_id="base-model", corpora=["fr"])
+    parameters = list_parameters(LIMITS, rows=SMALL_ROWS, model_id="base-model", corpora=["fr"])
 
     def run(engine: Engine) -> list[Check]:
         tables = {

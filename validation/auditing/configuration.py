@@ -13,7 +13,7 @@ from validation.attesting.chain import LOG_INPUT, count_judged
 from validation.auditing.clauses import list_clauses
 from validation.auditing.documents import Baseline, ConfigurationAudit, ConfigurationItem, FileState
 from validation.outcomes import Outcome
-from validation.releasing.events import LOG, Event, find_served, load_events
+from validation.releasing.events import Event, find_served, load_events
 from validation.requirements import Wording
 
 if TYPE_CHECKING:
@@ -97,8 +97,3 @@ def _list_baselines(events: Sequence[Event]) -> Iterator[Baseline]:
             decision_sha256=gated.evidence_sha256 if gated else None,
             verdict=gated.verdict if gated else None,
         )
-
-
-def name_log() -> str:
-    """Return where the log of releases lies in a project."""
-    return LOG.as_posix()

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.nearest import BLOCK_QUESTIONS, Nearest, iterate_scores, split_questions
+from pipeline.nearest import Nearest, iterate_scores, split_questions
 from validation.comparison import LIST_DEPTH, get_matrices, search_store
-from validation.metrics import NOT_FOUND, TIE_TOLERANCE, Positions, Ranks
+from validation.metrics import Positions, Ranks, Sought, compute_ranks, find_limits, pad_relevant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -55,62 +55,32 @@ def rank_parts(
         cut: the passages as workers read them.
         questions: unit vectors, float32 `(n_questions, 768)`.
         passages: the same passages here, of which only the relevant ones are read.
-        relevant: positions of the relevant passages of each question; none is empty or repeats one.
+        relevant: positions of the relevant passages of each question.
 
     Raises:
+        ValueError: as `validation.metrics.pad_relevant` says.
         IndexError: a relevant passage lies beyond the last.
     """
-    counts = np.array([len(positions) for positions in relevant])
-    askers = np.repeat(np.arange(len(relevant)), counts)
-    wanted = np.concatenate([np.asarray(positions, dtype=np.int64) for positions in relevant])
-    scores = score_pairs(questions, passages, askers, wanted)
-    file, limits = cut.file, scores - np.float32(TIE_TOLERANCE)
-    shared = session.sparkContext.broadcast((questions, askers, wanted, limits))
+    wanted, counts = pad_relevant(relevant, len(questions))
+    limits = np.concatenate(
+        [find_limits(questions[rows], passages, wanted[rows]) for rows in split_questions(questions)]
+    )
+    file, shared = cut.file, session.sparkContext.broadcast((questions, wanted, limits))
     counted = cut.parts.mapInPandas(lambda tables: count_before(file, tables, *shared.value), "before binary")
     before = np.sum([np.frombuffer(row["before"], np.int64) for row in counted.collect()], axis=0)
-    return collect_ranks(counts, askers, scores, before)
-
-
-def score_pairs(questions: Matrix, passages: Matrix, askers: Positions, wanted: Positions) -> Scores:
-    """Return the score of each question with a passage that answers it, summed in float64, float32 `(n_pairs,)`."""
-    scores = np.empty(len(wanted), dtype=np.float32)
-    for start in range(0, len(wanted), BLOCK_QUESTIONS):
-        rows = slice(start, start + BLOCK_QUESTIONS)
-        scores[rows] = np.einsum("nd,nd->n", questions[askers[rows]], passages[wanted[rows]], dtype=np.float64)
-    return scores
+    return Ranks(compute_ranks(before.reshape(wanted.shape), wanted), counts)
 
 
 def count_before(
-    file: MatrixFile,
-    tables: Iterable[pd.DataFrame],
-    questions: Matrix,
-    askers: Positions,
-    wanted: Positions,
-    limits: Scores,
+    file: MatrixFile, tables: Iterable[pd.DataFrame], questions: Matrix, wanted: Positions, limits: Matrix
 ) -> Iterator[pd.DataFrame]:
-    """Count for each pair the other passages in a task's parts that score at or above its limit."""
-    before = np.zeros(len(wanted), dtype=np.int64)
+    """Count the other passages in a task's parts that go before each relevant one."""
+    blocks = [(rows, Sought(wanted[rows], limits[rows])) for rows in split_questions(questions)]
     for start, passages in read_passages(file, tables):
-        for rows in split_questions(questions):
-            pairs = np.flatnonzero((askers >= rows.start) & (askers < rows.stop))
-            columns = askers[pairs] - rows.start
+        for rows, sought in blocks:
             for first, scores in iterate_scores(questions[rows], passages):
-                require_finite(scores)
-                places = wanted[pairs] - start - first
-                is_here = (places >= 0) & (places < len(scores))
-                # Relevant passages are not before one another by a tie.
-                scores[places[is_here], columns[is_here]] = -np.inf
-                before[pairs] += np.count_nonzero(np.take(scores, columns, axis=1) >= limits[pairs], axis=0)
-    yield pd.DataFrame({"before": [before.tobytes()]})
-
-
-def collect_ranks(counts: Positions, askers: Positions, scores: Scores, before: Positions) -> Ranks:
-    """Return the ranks that follow from how many others are before each pair; relevant ones keep their own order."""
-    order = np.lexsort((-scores, askers))
-    places = np.arange(len(askers)) - np.repeat(np.cumsum(counts) - counts, counts)
-    ranks = np.full((len(counts), counts.max(initial=1)), NOT_FOUND)
-    ranks[askers, places] = before[order] + places + 1
-    return Ranks(ranks, counts)
+                sought.count(start + first, scores)
+    yield pd.DataFrame({"before": [np.concatenate([sought.before for _, sought in blocks]).tobytes()]})
 
 
 def list_parts(session: SparkSession, cut: CutMatrix, questions: Matrix, depth: int) -> Ranking:

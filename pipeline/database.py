@@ -70,8 +70,8 @@ def export_database(path: Path, chunks: list[Chunk], matrix: Matrix, model_id: s
     if path.exists():
         require_unlocked(path)
     try:
-        with replace_file(path) as partial, contextlib.closing(sqlite3.connect(partial)) as connection:
-            fill_database(connection, chunks, matrix, model_id)
+        with replace_file(path) as partial:
+            fill_database(partial, chunks, matrix, model_id)
     except sqlite3.Error as error:
         raise StoreError(path, f"could not be written: {error}", "free disk space and run again") from error
 

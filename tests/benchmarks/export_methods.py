@@ -11,7 +11,6 @@ import json
 import os
 import sqlite3
 from typing import TYPE_CHECKING, cast
-from unittest import mock
 
 import numpy as np
 
@@ -47,17 +46,6 @@ def export_by_ours(folder: Path) -> Export:
     """Export a whole store's database."""
     chunks, matrix = load_workload(folder)
     return lambda: export(folder / "ours.db", chunks, matrix)
-
-
-def export_rows(folder: Path) -> Export:
-    """Export without the full-text index, to tell what that costs."""
-    inner = export_by_ours(folder)
-
-    def run() -> Path:
-        with mock.patch("pipeline.database_rows.index_fulltext"):
-            return inner()
-
-    return run
 
 
 def export_few(folder: Path) -> Export:
@@ -102,19 +90,13 @@ def export(path: Path, chunks: list[Chunk], matrix: Matrix) -> Path:
 def export_plainly(folder: Path) -> Export:
     """Write tables and index in one transaction with `executemany`, and flush the file, as one does by hand."""
     chunks, matrix = load_workload(folder)
-    return lambda: write_plainly(folder / "plain.db", chunks, matrix, fulltext=True)
-
-
-def export_rows_plainly(folder: Path) -> Export:
-    """Write the tables alone."""
-    chunks, matrix = load_workload(folder)
-    return lambda: write_plainly(folder / "plain rows.db", chunks, matrix, fulltext=False)
+    return lambda: write_plainly(folder / "plain.db", chunks, matrix)
 
 
 def index_plainly(folder: Path) -> Export:
-    """Write the full-text index alone: what no export of the same text by FTS5 goes below by much."""
+    """Write the full-text index alone: what no export of the same text by FTS5 goes below."""
     chunks, matrix = load_workload(folder)
-    return lambda: write_plainly(folder / "index.db", chunks, matrix[:0], fulltext=True)
+    return lambda: write_plainly(folder / "index.db", chunks, matrix[:0])
 
 
 def write_bytes(folder: Path) -> Export:
@@ -131,15 +113,14 @@ def write_bytes(folder: Path) -> Export:
     return run
 
 
-def write_plainly(path: Path, chunks: list[Chunk], matrix: Matrix, *, fulltext: bool) -> Path:
+def write_plainly(path: Path, chunks: list[Chunk], matrix: Matrix) -> Path:
     """Write what an export writes, but its metadata; without vectors, no rows."""
     path.unlink(missing_ok=True)
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.executescript(SCHEMA)
         connection.executemany(ROW, build_rows(chunks, matrix))
-        if fulltext:
-            connection.execute(FULLTEXT)
-            connection.executemany(WORDS, ((row, each.section or "", each.text) for row, each in enumerate(chunks, 1)))
+        connection.execute(FULLTEXT)
+        connection.executemany(WORDS, ((row, each.section or "", each.text) for row, each in enumerate(chunks, 1)))
         connection.commit()
     return path
 

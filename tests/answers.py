@@ -13,8 +13,9 @@ from pipeline.gold import GoldSet, Question
 from tests.conftest import build_chunk
 from validation.comparison import Answers, Comparison, build_design, compare_answers
 from validation.evidence import CorpusEvidence
-from validation.metrics import NOT_FOUND, Ranks, compute_metrics
+from validation.metrics import compute_metrics
 from validation.policy import EXPECTATIONS, Policy, load_rulebook
+from validation.ranks import NOT_FOUND, Ranks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -39,6 +39,7 @@ READERS: dict[str, dict[str, str]] = {
     "mmap.mmap": {"pipeline.vectors": _MATRICES},
     "sqlite3.connect": {
         "pipeline.database": "opens databases: header, journals, read-only",
+        "pipeline.database_rows": "writes databases that are nobody's yet",
         "pipeline.embedded_rows": "rows that may be lost, each with its checksum, and no evidence",
         "validation.spoiling": _FAULTS,
     },

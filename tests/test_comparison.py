@@ -31,7 +31,7 @@ from validation.comparison import (
 )
 from validation.criteria import check_criterion
 from validation.evidence import CorpusEvidence, StoreEvidence, collect_store
-from validation.metrics import TIE_TOLERANCE
+from validation.ranks import TIE_TOLERANCE
 from validation.statistics import Bootstrap, find_clusters
 from validation.stores import ROLES
 

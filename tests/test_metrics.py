@@ -17,20 +17,8 @@ from hypothesis import strategies as st
 from pipeline.retrieval import rank_cosine
 from pipeline.vectors import DIMENSION, Matrix
 from tests.conftest import cut_into_blocks
-from validation.metrics import (
-    NOT_FOUND,
-    RECALL_DEPTHS,
-    TIE_TOLERANCE,
-    Ranks,
-    Values,
-    compute_metrics,
-    compute_mrr,
-    compute_ndcg,
-    compute_recall,
-    rank_listed,
-    rank_passages,
-    rank_relevant,
-)
+from validation.metrics import RECALL_DEPTHS, Values, compute_metrics, compute_mrr, compute_ndcg, compute_recall
+from validation.ranks import NOT_FOUND, TIE_TOLERANCE, Ranks, rank_listed, rank_passages, rank_relevant
 
 ORACLES = {
     "recall@1": "recall_1",

@@ -14,8 +14,9 @@ from tests.answers import alter_policy, make_corpus
 from validation.comparison import Answers, Design, build_design, compare_answers
 from validation.criteria import check_criterion
 from validation.decision import decide
-from validation.metrics import Ranks, Values, compute_metrics
+from validation.metrics import Values, compute_metrics
 from validation.outcomes import Interval, Verdict
+from validation.ranks import Ranks
 from validation.statistics import Bootstrap, count_questions_needed
 
 if TYPE_CHECKING:

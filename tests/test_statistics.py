@@ -9,6 +9,7 @@ import os
 import random
 import subprocess
 import sys
+import tracemalloc
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -284,6 +285,21 @@ def test_blocks_change_no_resample(monkeypatch: pytest.MonkeyPatch, block: int) 
 
     assert whole.shape == (1000, 2)
     assert whole.tobytes() == parts.tobytes()
+
+
+def test_resamples_that_are_not_kept_are_drawn_again_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    """More resamples than there is room for give the same means, time after time, and are never held as a whole."""
+    clusters, columns = np.arange(5000), [draw_hits(5000, 2)]
+    kept = Bootstrap(clusters, FEW).compute_means(columns)
+    monkeypatch.setattr(statistics, "KEPT_VALUES", 1000 * 5000 - 1)
+    tracemalloc.start()
+    drawn = Bootstrap(clusters, FEW)
+    means = [drawn.compute_means(columns).tobytes() for _ in range(2)]
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert means == [kept.tobytes()] * 2
+    assert peak < 1000 * 5000
 
 
 @pytest.mark.parametrize("block", [997, 50 * 37], ids=["odd blocks", "whole rows"])

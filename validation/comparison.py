@@ -11,16 +11,8 @@ import numpy as np
 from pipeline.database import open_database
 from pipeline.fulltext import rank_questions
 from pipeline.retrieval import Ranking, fuse_rankings
-from validation.metrics import (
-    RECALL_DEPTHS,
-    Positions,
-    Ranks,
-    Values,
-    compute_metrics,
-    rank_listed,
-    rank_passages,
-    rank_relevant,
-)
+from validation.metrics import RECALL_DEPTHS, Values, compute_metrics
+from validation.ranks import Positions, Ranks, rank_listed, rank_passages, rank_relevant
 from validation.statistics import Bootstrap, find_clusters
 
 if TYPE_CHECKING:

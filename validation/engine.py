@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from validation.beside import RunnerBeside
     from validation.evidence import CorpusEvidence, StoreEvidence, VectorEvidence
     from validation.expectations import SuiteRunner
-    from validation.metrics import Ranks
+    from validation.ranks import Ranks
 
 
 def sum_up_here(vectors: VectorEvidence, _path: Path) -> pd.DataFrame:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from validation.comparison import Comparison
-    from validation.metrics import Positions
     from validation.policy import Criterion, Policy
+    from validation.ranks import Positions
 
 EVEN, RARE = 0.5, 0.05
 

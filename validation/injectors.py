@@ -19,7 +19,7 @@ from validation.comparison import DEPTHS, PRIMARY, find_slices
 from validation.custody import Misplaced, Survey
 from validation.expectations import SuiteFile
 from validation.inputs import Input
-from validation.metrics import rank_relevant
+from validation.ranks import rank_relevant
 from validation.release_case import ReleaseCase, blur, normalise
 from validation.spoiling import (
     Part,

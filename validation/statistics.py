@@ -27,6 +27,7 @@ Clusters = npt.NDArray[np.int64]
 MANTISSA_BITS = 52
 BLOCK_VALUES = 4_000_000
 COUNTED_VALUES = 1 << 17  # what is counted at a time stays in the cache
+KEPT_VALUES = 1 << 25  # 256 MiB; more resamples than that are drawn again each time
 
 
 def find_clusters(relevant: Sequence[Sequence[int]]) -> Clusters:
@@ -45,7 +46,7 @@ def find_clusters(relevant: Sequence[Sequence[int]]) -> Clusters:
 
 
 class Bootstrap:
-    """Resamples of whole clusters, drawn once and used for every metric of the same questions.
+    """Resamples of whole clusters, the same for every metric of the same questions; kept where there is room.
 
     The draws depend on the clusters and the seed alone, never on the differences: worsening a difference can therefore
     only lower a bound. Differences are rounded to a grain so fine (below 3e-11 for 10,000 questions) that every sum is
@@ -58,12 +59,14 @@ class Bootstrap:
         self._sizes = np.bincount(clusters)
         self._settings = settings
         self._grain = 2.0 ** (math.ceil(math.log2(len(clusters))) + 3 - MANTISSA_BITS)
-        self._counts = self._draw()
-        self._drawn = self._counts @ self._sizes
+        is_kept = settings.resamples * len(self._sizes) <= KEPT_VALUES
+        self._kept = list(self._draw()) if is_kept else None
 
     def compute_means(self, differences: Sequence[Values]) -> Values:
         """Return each resample's mean over its own questions for each metric, float64 `(resamples, metrics)`."""
-        means: Values = (self._counts @ self._sum_clusters(differences)) / self._drawn[:, None]
+        sums = np.column_stack([self._sum_clusters(differences), self._sizes])
+        totals = np.concatenate([counts @ sums for counts in self._kept or self._draw()])
+        means: Values = totals[:, :-1] / totals[:, -1:]
         return means
 
     def compute_intervals(self, differences: Sequence[Values]) -> list[Interval]:
@@ -109,15 +112,12 @@ class Bootstrap:
         grains = (np.rint(values / self._grain) for values in differences)
         return np.column_stack([np.bincount(self._clusters, weights) * self._grain for weights in grains])
 
-    def _draw(self) -> Values:
-        """Return how often each resample holds each cluster, float64 `(resamples, clusters)`."""
+    def _draw(self) -> Iterator[Values]:
+        """Yield how often each resample holds each cluster, float64 `(≤ resamples, clusters)`, block by block."""
         draw, total = np.random.default_rng(self._settings.seed), len(self._sizes)
-        counts, first = np.empty((self._settings.resamples, total)), 0
-        for rows in _split(len(counts), total, COUNTED_VALUES):
+        for rows in _split(self._settings.resamples, total, COUNTED_VALUES):
             drawn = draw.integers(0, total, (rows, total)) + total * np.arange(rows)[:, None]
-            counts[first : first + rows] = np.bincount(drawn.ravel(), minlength=rows * total).reshape(rows, total)
-            first += rows
-        return counts
+            yield np.bincount(drawn.ravel(), minlength=rows * total).reshape(rows, total).astype(np.float64)
 
 
 def compute_mean(values: Values) -> float:

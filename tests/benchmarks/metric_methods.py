@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from validation.metrics import RECALL_DEPTHS, compute_metrics, rank_listed, rank_relevant
+from validation.metrics import RECALL_DEPTHS, compute_metrics
+from validation.ranks import rank_listed, rank_relevant
 
 if TYPE_CHECKING:
     from collections.abc import Callable

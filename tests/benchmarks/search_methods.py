@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pipeline.database import load_matrix, open_database
 from pipeline.retrieval import Ranking, rank_cosine
-from validation.metrics import rank_passages
+from validation.ranks import rank_passages
 
 if TYPE_CHECKING:
     from collections.abc import Callable

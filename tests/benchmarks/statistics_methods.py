@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tests.answers import load_policy
-from validation.metrics import compute_metrics, rank_listed
+from validation.metrics import compute_metrics
+from validation.ranks import rank_listed
 from validation.statistics import Bootstrap, find_clusters
 
 if TYPE_CHECKING:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from pipeline.chunks import load_chunks
 from pipeline.database import export_database
 from pipeline.retrieval import rank_cosine
 from pipeline.store import StoreInputs, build_store
 from pipeline.vectors import load_vectors
-from tests.growth.workload import Workload, write_vectors
-from validation.comparison import LIST_DEPTH, Answers, answer_questions, build_design, compare_answers, compute_flip_p
+from tests.growth.workload import SEED, Workload, write_vectors
+from validation.comparison import LIST_DEPTH, Answers, build_design, compare_answers, compute_flip_p
 from validation.engine import Engine
 from validation.evidence import collect_store
 from validation.expectations import ExpectationRunner
 from validation.gate import load_corpus
-from validation.metrics import Ranks, compute_metrics
+from validation.metrics import compute_metrics
 from validation.policy import EXPECTATIONS, load_rulebook
+from validation.ranks import Ranks
 from validation.stores import CorpusRequest, check_store
 
 if TYPE_CHECKING:
@@ -109,11 +112,12 @@ def judge(folder: Path) -> Callable[[], Seconds]:
     work, policy = Workload(folder), load_rulebook(EXPECTATIONS / "policy.yaml").policy
     request = CorpusRequest(work.chunks, work.questions, work.qrels, {}, primary=True, total=None, model_ids=None)
     corpus = load_corpus(request)
-    base = answer_questions(load_vectors(work.questions_npy), load_vectors(work.passages_npy), corpus).ranks
-    other = Ranks(base.ranks[::-1].copy(), base.relevant)
+    asked, draw = len(corpus.gold.relevant), np.random.default_rng(SEED)
+    stores = [Ranks(draw.integers(1, LIST_DEPTH, (asked, 1)), np.ones(asked, dtype=np.int64)) for _ in range(2)]
 
     def run() -> None:
-        answers = [Answers(ranks, compute_metrics(ranks)) for ranks in (base, other)]
-        compute_flip_p(compare_answers(build_design(corpus, policy), *answers))
+        answers = [Answers(ranks, compute_metrics(ranks)) for ranks in stores]
+        comparison = compare_answers(build_design(corpus, policy), *answers)
+        compute_flip_p(comparison)
 
     return time_call(run)

@@ -16,7 +16,7 @@ from tests.conftest import draw_unit_vectors
 from validation.comparison import search_store
 from validation.evidence import VectorEvidence, collect_store
 from validation.gate import load_corpus
-from validation.metrics import rank_relevant
+from validation.ranks import rank_relevant
 from validation.request import list_release_corpora
 from validation.spark.row_ranges import Cutter
 from validation.spark.search import list_parts, rank_parts, search_on_spark

@@ -16,7 +16,7 @@ from pipeline.gold import load_gold
 from pipeline.retrieval import rank_cosine
 from pipeline.store import load_manifest
 from pipeline.vectors import load_vectors
-from validation.metrics import rank_relevant
+from validation.ranks import rank_relevant
 from validation.releasing.content import build_content
 from validation.releasing.drafting import EVIDENCE, Draft
 from validation.releasing.errors import ReleaseError

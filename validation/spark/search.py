@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.nearest import Nearest, iterate_scores, split_questions
 from validation.comparison import LIST_DEPTH, get_matrices, search_store
-from validation.metrics import Positions, Ranks, Sought, compute_ranks, find_limits, pad_relevant
+from validation.ranks import Positions, Ranks, Sought, compute_ranks, find_limits, pad_relevant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -58,7 +58,7 @@ def rank_parts(
         relevant: positions of the relevant passages of each question.
 
     Raises:
-        ValueError: as `validation.metrics.pad_relevant` says.
+        ValueError: as `validation.ranks.pad_relevant` says.
         IndexError: a relevant passage lies beyond the last.
     """
     wanted, counts = pad_relevant(relevant, len(questions))

@@ -27,7 +27,8 @@ BLOCK_ROWS = 4096
 
 # A row with its vector does not fit into a page of SQLite's usual 4 KiB, and reading all rows, as a search on the phone
 # does, then takes nearly three times as long. The file is no larger.
-_PAGES = "PRAGMA page_size=16384;"
+PAGE_BYTES = 16384
+_PAGES = f"PRAGMA page_size={PAGE_BYTES};"
 # The file is a partial one until it is whole, flushed and renamed: until then nothing needs to survive a crash, and
 # there is nothing secret in a page that is written again.
 _QUICK = "PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA secure_delete=OFF; PRAGMA locking_mode=EXCLUSIVE;"

@@ -22,7 +22,7 @@ from pipeline.database import (
     open_for_change,
     require_no_writer,
 )
-from pipeline.database_rows import serialise_metadata
+from pipeline.database_rows import PAGE_BYTES, serialise_metadata
 from pipeline.database_schema import FULLTEXT
 from pipeline.errors import InputError, PipelineError, StoreError
 from tests.bad_input import SIDECARS, hold_writer, list_scraps
@@ -349,7 +349,7 @@ def test_what_is_no_database_is_refused_and_kept(
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("cut", [1, 4096, -1], ids=["one byte less", "one page less", "one byte more"])
+@pytest.mark.parametrize("cut", [1, PAGE_BYTES, -1], ids=["one byte less", "one page less", "one byte more"])
 def test_a_database_of_another_size_is_refused(database: Path, cut: int) -> None:
     """The size must be what the header says: bytes cut off or hung on are noticed before anything is read."""
     content = database.read_bytes()
@@ -363,7 +363,7 @@ def test_a_database_of_another_size_is_refused(database: Path, cut: int) -> None
 def test_a_damaged_page_is_one_error(database: Path) -> None:
     """Damage that shows only while reading is a `StoreError` as well."""
     content = bytearray(database.read_bytes())
-    content[100:4096] = b"\xff" * 3996
+    content[100:PAGE_BYTES] = b"\xff" * (PAGE_BYTES - 100)
     database.write_bytes(content)
 
     with pytest.raises(StoreError, match=r"corpus\.db: damaged database"), open_database(database):

@@ -10,6 +10,7 @@ import pytest
 
 from pipeline.chunks import load_chunks
 from pipeline.database import export_database, open_database, open_for_change
+from pipeline.database_rows import PAGE_BYTES
 from pipeline.database_schema import APPLICATION_ID, SCHEMA, USER_VERSION, find_structure_fault
 from pipeline.errors import StoreError
 from tests.conftest import ROWS, Sample, draw_unit_vectors, write_sample
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PAGE_BYTES = 4096
 IDENTITY = f"expected application_id {APPLICATION_ID} and user_version {USER_VERSION}, got"
 COLUMNS = "text TEXT NOT NULL, source TEXT NOT NULL, page INTEGER NOT NULL"
 RECREATE = """

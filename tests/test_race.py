@@ -70,12 +70,13 @@ def name_methods(*functions: Callable[..., object]) -> dict[str, str]:
     return {function.__name__: f"{MODULE}:{function.__name__}" for function in functions}
 
 
-def render(info: dict[str, Any]) -> str:
-    """Render one race that was run on some machine."""
+def render(info: dict[str, Any], *parameters: str) -> str:
+    """Render one race that was run on some machine, as often as there are parameters."""
     machine = {"cpu": {"brand_raw": "A chip", "count": 2}, "memory_gb": 8.0, "blas": "openblas", "packages": {}}
     machine |= {"system": "Linux", "release": "6", "python_version": "3.11.7", "machine": "x86_64"}
     result = {"group": "a group", "name": "test", "extra_info": info, "stats": {"median": 1.0}}
-    return render_tables({"machine_info": machine, "benchmarks": [result]})
+    results = [result | {"param": name} for name in parameters or [None]]
+    return render_tables({"machine_info": machine, "benchmarks": results})
 
 
 def test_methods_run_in_turn_each_in_its_own_process(tmp_path: Path) -> None:
@@ -94,6 +95,16 @@ def test_methods_run_in_turn_each_in_its_own_process(tmp_path: Path) -> None:
     text = render(watch.extra_info)
     assert "3 thread(s), 2 rounds of 2 call(s). Both answers are the same." in text
     assert "ours ≤ 1 × this: held" in text
+
+
+def test_races_of_one_group_are_told_apart(tmp_path: Path) -> None:
+    """A race that is run with several parameters has a table under a heading of its own for each."""
+    watch = Stopwatch()
+    Race(watch)(name_methods(answer_at_once), tmp_path, rounds=1)
+
+    assert "## a group: one\n" in (text := render(watch.extra_info, "one", "two"))
+    assert "## a group: two\n" in text
+    assert "## a group\n" in render(watch.extra_info)
 
 
 def test_a_limit_that_does_not_hold_fails(tmp_path: Path) -> None:

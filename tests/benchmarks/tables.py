@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -39,7 +40,9 @@ def render_tables(document: dict[str, Any]) -> str:
     """Return what pytest-benchmark's JSON holds, as Markdown; benchmarks that are no races have a line each."""
     races = [each for each in document["benchmarks"] if "methods" in each["extra_info"]]
     others = [each for each in document["benchmarks"] if "methods" not in each["extra_info"]]
-    parts = ["# Benchmarks", _render_machine(document["machine_info"]), *map(_render_race, races)]
+    groups = Counter(each["group"] for each in races)
+    tables = [_render_race(each, _name_race(each, groups)) for each in races]
+    parts = ["# Benchmarks", _render_machine(document["machine_info"]), *tables]
     lines = [f"* {each['name']}: {_tell_seconds(each['stats']['median'])}" for each in others]
     return "\n\n".join([*parts, *(["\n".join(["## Others", "", *lines])] if lines else [])]) + "\n"
 
@@ -60,13 +63,18 @@ def _render_machine(machine: dict[str, Any]) -> str:
     )
 
 
-def _render_race(result: dict[str, Any]) -> str:
+def _name_race(result: dict[str, Any], groups: Counter[str]) -> str:
+    """Return the group of a race, and which one of the group it is where there are more."""
+    return f"{result['group']}: {result['param']}" if groups[result["group"]] > 1 else result["group"]
+
+
+def _render_race(result: dict[str, Any], name: str) -> str:
     info = result["extra_info"]
     ours = next(iter(info["methods"].values()))["median"]
     rows = [_render_row(name, each, ours, info["limits"].get(name)) for name, each in info["methods"].items()]
     about = f"{info['threads']} thread(s), {info['rounds']} rounds of {info['calls']} call(s). {info['answers']}"
     dashes = "| --- | ---: | ---: | ---: | ---: | ---: | --- |"
-    return "\n".join([f"## {result['group'] or result['name']}", "", about, "", HEAD, dashes, *rows])
+    return "\n".join([f"## {name}", "", about, "", HEAD, dashes, *rows])
 
 
 def _render_row(name: str, lane: dict[str, Any], ours: float, limit: dict[str, Any] | None) -> str:

@@ -73,7 +73,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path.unlink()
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, 2], ids="threads: {}".format)
 @pytest.mark.benchmark(group="top 10 of 1857 passages, 328 questions")
 def test_search_of_a_gold_set(race: Race, tmp_path: Path, threads: int) -> None:
     """All questions of a gold set at once: at most 1.1 times as long as faiss, and 1.5 times as numpy by hand."""

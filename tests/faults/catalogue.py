@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from pipeline.database_rows import PAGE_BYTES
 from tests.faults import injectors
 from tests.faults.injectors import (
     after,
@@ -203,8 +204,8 @@ def list_database_faults() -> list[Fault]:
         untrusted("B1a", "bit flip in text", OTHER_BYTES, after("database", injectors.edit_text)),
         broken("B1b", "bit flip in text", "STO203", STORE, before("database", injectors.edit_text)),
         unreadable("B2", "table and index disagree", "integrity_check: ", spoil_store(injectors.break_index)),
-        untrusted("B3a", "last pages cut", "expected", after("database", cut(2 * injectors.PAGE))),
-        unreadable("B3b", "last pages cut", "bytes by its header", before("database", cut(2 * injectors.PAGE))),
+        untrusted("B3a", "last pages cut", "expected", after("database", cut(2 * PAGE_BYTES))),
+        unreadable("B3b", "last pages cut", "bytes by its header", before("database", cut(2 * PAGE_BYTES))),
         untrusted("B4a", "zero length", "got 0", after("database", put(b""))),
         unreadable("B4b", "zero length", "expected a SQLite database", before("database", put(b""))),
         untrusted("B5a", "junk after the last page", "expected", after("database", append(b"junk"))),

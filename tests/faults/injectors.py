@@ -23,6 +23,7 @@ import pytest
 
 import validation.evidence
 import validation.gate
+from pipeline.database_rows import PAGE_BYTES
 from pipeline.store import StoreInputs, build_store
 from pipeline.vectors import map_array
 from tests.releases import build_certificate, write_store
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
     Inject = Callable[[ReleaseCase, ExitStack], ReleaseCase]
     Edit = Callable[[bytes], bytes]
 
-PAGE = 4096
 ROW_BYTES = 768 * 4
 BATCH = 8
 # Set by what a pickled payload does when it is run.
@@ -262,11 +262,11 @@ def break_index(store: Path) -> None:
         (page,) = connection.execute(query).fetchone()
     path = get_path(store, "database")
     content = path.read_bytes()
-    start = (page - 1) * PAGE
-    index = content[start : start + PAGE]
+    start = (page - 1) * PAGE_BYTES
+    index = content[start : start + PAGE_BYTES]
     name = "règles-005".encode()
     assert name in index
-    path.write_bytes(content[:start] + index.replace(name, "règles-995".encode(), 1) + content[start + PAGE :])
+    path.write_bytes(content[:start] + index.replace(name, "règles-995".encode(), 1) + content[start + PAGE_BYTES :])
     sign(store)
 
 

@@ -36,7 +36,7 @@ _IDENTITY = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={USER_
 # How FTS5 writes: it gathers sixteen times as many bytes in memory as it does by itself, and merges what it has written
 # once, at the end. This concerns only who writes, and is not left behind.
 FULLTEXT_WRITING = {"hashsize": 16 << 20, "automerge": 0, "crisismerge": 1999}
-# Where FTS5 keeps an index that has no content of its own: https://www.sqlite.org/fts5.html, "External Content".
+# Where FTS5 keeps an index that has no content of its own: https://www.sqlite.org/fts5.html, "Appendix B".
 _FULLTEXT_TABLES = ("chunks_fts_data", "chunks_fts_idx", "chunks_fts_docsize", "chunks_fts_config")
 
 _serialise = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode

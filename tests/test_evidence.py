@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from pipeline.database_rows import PAGE_BYTES
 from pipeline.files import compute_sha256
 from pipeline.store import MANIFEST, load_manifest
 from tests.conftest import SMALL_ROWS, Sample, build_sample_store
@@ -234,7 +235,7 @@ def write_archive(path: Path) -> None:
 def fill_pages(path: Path) -> None:
     """Overwrite every page of a database but the first with junk."""
     content = path.read_bytes()
-    path.write_bytes(content[:4096] + b"\xaa" * (len(content) - 4096))
+    path.write_bytes(content[:PAGE_BYTES] + b"\xaa" * (len(content) - PAGE_BYTES))
 
 
 UNREADABLE: dict[str, tuple[Part, Sabotage, str]] = {
@@ -247,9 +248,13 @@ UNREADABLE: dict[str, tuple[Part, Sabotage, str]] = {
     "empty matrix file": ("questions", BYTES["emptied"], "expected a NumPy .npy file"),
     "no database": ("database", lambda path: path.write_text("hello"), "expected a SQLite database"),
     "empty database": ("database", BYTES["emptied"], "expected a SQLite database"),
-    "database cut": ("database", lambda path: path.write_bytes(path.read_bytes()[:-4096]), "bytes by its header"),
+    "database cut": ("database", lambda path: path.write_bytes(path.read_bytes()[:-PAGE_BYTES]), "bytes by its header"),
     "junk after the database": ("database", BYTES["a byte more"], "bytes by its header"),
-    "page twice": ("database", lambda path: path.write_bytes(path.read_bytes()[:4096] * 2), "bytes by its header"),
+    "page twice": (
+        "database",
+        lambda path: path.write_bytes(path.read_bytes()[:PAGE_BYTES] * 2),
+        "bytes by its header",
+    ),
     "pages of junk": ("database", fill_pages, "integrity_check: *** in database main *** Page"),
 }
 

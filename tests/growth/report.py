@@ -85,7 +85,7 @@ def draw_growth(found: list[Measurement], path: Path) -> None:
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("memory without files, MB")
     axes[0, 0].set_title(f"against rows, {questions:,} questions", fontsize=10)
-    axes[0, 1].set_title(f"against questions; {rows:,} rows, or as many", fontsize=10)
+    axes[0, 1].set_title(f"against questions; {rows:,} rows are searched", fontsize=10)
     lines = {line.get_label(): line for each in axes.flat for line in each.get_lines()}
     figure.legend(handles=list(lines.values()), loc="outside lower center", ncols=4, fontsize=9, frameon=False)
     figure.savefig(path, dpi=150)

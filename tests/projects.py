@@ -49,6 +49,12 @@ NO_BETTER: Hits = {"fr": (60, 60), "intl": (60, 60)}
 NETWORK_FREE = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "DVC_NO_ANALYTICS": "1"}
 
 
+def ignore_configuration(patch: pytest.MonkeyPatch) -> None:
+    """Let the configuration of the person who runs the tests have no say in what runs from now on."""
+    for name, value in NETWORK_FREE.items():
+        patch.setenv(name, value)
+
+
 def run(folder: Path, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder, without any configuration of the person who runs the tests."""
     return subprocess.run(

@@ -138,15 +138,20 @@ class Sought:
         Raises:
             ValueError: a score is not finite.
         """
-        if not np.isfinite(scores).all():
-            message = "a similarity is not finite"
-            raise ValueError(message)
+        require_finite(scores)
         # What is left in `scores` are the others: relevant passages are not before one another by a tie.
         is_here = (first <= self._wanted) & (self._wanted < first + len(scores))
         scores[self._wanted[is_here] - first, np.nonzero(is_here)[0]] = -np.inf
         for place, rows in _list_places(self._wanted):
             others = scores if len(rows) == scores.shape[1] else np.take(scores, rows, axis=1)
             self.before[rows, place] += np.count_nonzero(others >= self._limits[rows, place], axis=0)
+
+
+def require_finite(scores: Matrix) -> None:
+    """Raise `ValueError` where a similarity is not finite."""
+    if not np.isfinite(scores).all():
+        message = "a similarity is not finite"
+        raise ValueError(message)
 
 
 def compute_ranks(before: Positions, wanted: Positions) -> Positions:
@@ -206,13 +211,9 @@ def _pad_rows(rows: Sequence[Sequence[int] | Positions], what: str) -> tuple[Pos
     counts = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
     padded = np.full((len(rows), counts.max(initial=1)), -1)
     flat = np.concatenate([np.empty(0, dtype=np.int64), *(np.asarray(row, dtype=np.int64) for row in rows)])
-    padded[_mask_rows(counts, padded.shape[1])] = flat
+    padded[np.arange(padded.shape[1]) < counts[:, np.newaxis]] = flat
     ordered = np.sort(padded, axis=1)
     if flat.min(initial=0) < 0 or ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any():
         message = f"{what}: a position is negative or stands there twice"
         raise ValueError(message)
     return padded, counts
-
-
-def _mask_rows(counts: Positions, width: int) -> npt.NDArray[np.bool_]:
-    return np.arange(width) < counts[:, np.newaxis]

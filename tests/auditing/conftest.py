@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.auditing.projects import Audited, write_audited
-from tests.projects import NETWORK_FREE
+from tests.projects import ignore_configuration
 from tests.releases import remember_expectations
 from validation.auditing.writing import write_documents
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 def _alone() -> Iterator[None]:
     """No configuration of the person who runs the tests has a say, and no table is looked at twice."""
     with pytest.MonkeyPatch.context() as patch, remember_expectations():
-        for name, value in NETWORK_FREE.items():
-            patch.setenv(name, value)
+        ignore_configuration(patch)
         yield
 
 

@@ -63,9 +63,12 @@ def _render_machine(machine: dict[str, Any]) -> str:
     )
 
 
-def _name_race(result: dict[str, Any], groups: Counter[str]) -> str:
-    """Return the group of a race, and which one of the group it is where there are more."""
-    return f"{result['group']}: {result['param']}" if groups[result["group"]] > 1 else result["group"]
+def _name_race(result: dict[str, Any], groups: Counter[str | None]) -> str:
+    """Return the group of a race, and which one of the group it is where there are more; without a group, its name."""
+    group: str | None = result["group"]
+    if group is None:
+        return str(result["name"])
+    return f"{group}: {result['param']}" if groups[group] > 1 else group
 
 
 def _render_race(result: dict[str, Any], name: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.benchmarks.fallback_methods import save_project
-from tests.projects import NETWORK_FREE
+from tests.projects import ignore_configuration
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,8 +28,7 @@ def assert_same_files(ours: list[dict[str, str]], theirs: list[dict[str, str]]) 
 @pytest.mark.benchmark(group="to the base and forward again, two corpora of 120 passages")
 def test_return(race: Race, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What certainty costs, for information."""
-    for name, value in NETWORK_FREE.items():
-        monkeypatch.setenv(name, value)
+    ignore_configuration(monkeypatch)
     save_project(tmp_path)
 
     race(METHODS, tmp_path, rounds=ROUNDS, agree=assert_same_files)

@@ -33,9 +33,10 @@ def grow(
     """Measure time and memory against rows and against questions."""
     sizes: list[tuple[int, int, tuple[str, ...]]] = [(ROWS[0], QUESTIONS[0], (*BY_ROWS, "judge"))]
     sizes += [(rows, QUESTIONS[0], BY_ROWS) for rows in ROWS[1:] if rows <= most_rows]
-    for asked in [asked for asked in QUESTIONS[1:] if asked <= most_questions]:
-        # A large gold set asks for many passages: clusters of questions, which are what is drawn, grow as well.
-        sizes += [(ROWS[0], asked, ("search",)), (max(ROWS[0], asked), asked, ("judge",))]
+    for asked in QUESTIONS[1:]:
+        if asked <= most_questions:
+            # A large gold set asks for many passages: clusters of questions, which are what is drawn, grow as well.
+            sizes += [(ROWS[0], asked, ("search",)), (max(ROWS[0], asked), asked, ("judge",))]
     found: list[Measurement] = []
     for rows, questions, parts in sizes:
         with tempfile.TemporaryDirectory(dir=scratch) as folder:

@@ -117,7 +117,6 @@ def judge(folder: Path) -> Callable[[], Seconds]:
 
     def run() -> None:
         answers = [Answers(ranks, compute_metrics(ranks)) for ranks in stores]
-        comparison = compare_answers(build_design(corpus, policy), *answers)
-        compute_flip_p(comparison)
+        compute_flip_p(compare_answers(build_design(corpus, policy), *answers))
 
     return time_call(run)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.projects import NETWORK_FREE, NO_BETTER, Project, decide, write_project
+from tests.projects import NO_BETTER, Project, decide, ignore_configuration, write_project
 from tests.releases import remember_expectations
 from validation.outcomes import Verdict
 from validation.releasing.release import release
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True)
 def _no_own_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever runs the tests has a Git configuration; it must not have a say."""
-    for name, value in NETWORK_FREE.items():
-        monkeypatch.setenv(name, value)
+    ignore_configuration(monkeypatch)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -52,8 +50,7 @@ def released_template(fresh_template: Project, tmp_path_factory: pytest.TempPath
     """A project in which base and candidate were released, and the candidate is served."""
     project = fresh_template.copy(tmp_path_factory.mktemp("released") / "all")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
-            patch.setenv(name, os.devnull)
+        ignore_configuration(patch)
         release(project.repository, project.order(), execute=True)
     return project
 
@@ -63,8 +60,7 @@ def based_template(fresh_template: Project, tmp_path_factory: pytest.TempPathFac
     """A project in which the base alone was released and is served, and whose candidate is to be released next."""
     project = fresh_template.copy(tmp_path_factory.mktemp("based") / "all")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
-            patch.setenv(name, os.devnull)
+        ignore_configuration(patch)
         decide(project, decision=Verdict.KEEP, exit_code=Verdict.KEEP.exit_code)
         release(project.repository, project.order(), execute=True)
         decide(project)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,7 +12,7 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.files import write_json
-from tests.projects import BASE_TAG, CANDIDATE_TAG, Project, run
+from tests.projects import BASE_TAG, CANDIDATE_TAG, Project, ignore_configuration, run
 from tests.releases import CORPORA, build_gate_request, get_check, judge_release, load_small_rulebook
 from tests.releasing.acts import damage, serve
 from tests.releasing.snapshots import look_at
@@ -59,8 +58,7 @@ def walk(project: Project, folder: Path) -> Drilled:
     told: list[str] = []
     before = look_at(project)
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
-            patch.setenv(name, os.devnull)
+        ignore_configuration(patch)
         patch.setattr("pipeline.params.PROJECT_ROOT", project.root)
         receipt = drill(project.root, project.params, folder, told.append)
     return Drilled(project, before, receipt, told, folder)

@@ -15,7 +15,18 @@ import pytest
 
 from pipeline.errors import PipelineError
 from pipeline.files import compute_sha256
-from tests.projects import BASE_TAG, CANDIDATE_TAG, IDENTITY, ROOT, Project, list_digests, run, run_dvc, take_snapshot
+from tests.projects import (
+    BASE_TAG,
+    CANDIDATE_TAG,
+    IDENTITY,
+    ROOT,
+    Project,
+    ignore_configuration,
+    list_digests,
+    run,
+    run_dvc,
+    take_snapshot,
+)
 from tests.releases import CORPORA, MODEL_IDS
 from tests.releasing.acts import DATABASE, ERROR, HALT, VECTORS, damage, expect_refusal, serve
 from tests.releasing.observing import SERVED, check_remote, check_tidy, check_whole, read_folder, read_log
@@ -47,8 +58,7 @@ def back_template(released_template: Project, tmp_path_factory: pytest.TempPathF
     """A project in which the candidate was released and the base is served again; read only."""
     project = released_template.copy(tmp_path_factory.mktemp("back") / "all")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
-            patch.setenv(name, os.devnull)
+        ignore_configuration(patch)
         return project, serve(project)
 
 

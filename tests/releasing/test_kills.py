@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pipeline.errors import PipelineError
-from tests.projects import BASE_TAG, CANDIDATE_TAG, NETWORK_FREE, Project, decide
+from tests.projects import BASE_TAG, CANDIDATE_TAG, Project, decide, ignore_configuration
 from tests.releasing.killing import Act, Death, begin, count_steps, kill
 from tests.releasing.observing import SCRATCH, Seen, check_remote, check_tidy, check_whole, read_models, see
 from validation.outcomes import Verdict
@@ -57,8 +57,7 @@ class Scenario:
 def _reach_processes(monkeypatch: pytest.MonkeyPatch, _no_network: None, _no_own_configuration: None) -> None:
     """The process that others are forked from is spoken to through a socket."""
     monkeypatch.undo()
-    for name, value in NETWORK_FREE.items():
-        monkeypatch.setenv(name, value)
+    ignore_configuration(monkeypatch)
 
 
 @pytest.fixture(scope="module")

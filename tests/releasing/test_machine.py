@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from pipeline.errors import PipelineError
 from pipeline.files import compute_sha256, write_json
-from tests.projects import BASE_TAG, CANDIDATE_TAG, NETWORK_FREE, Project, run, run_dvc
+from tests.projects import BASE_TAG, CANDIDATE_TAG, Project, ignore_configuration, run, run_dvc
 from tests.releasing.killing import REFUSED, Act, Death, begin, kill
 from tests.releasing.observing import (
     LOG,
@@ -262,8 +262,7 @@ def test_any_order(
 ) -> None:
     """Whatever is done in whatever order: one release is served whole, tags stay, the log grows, the audit knows."""
     monkeypatch.undo()  # processes are forked from one that is spoken to through a socket
-    for name, value in NETWORK_FREE.items():
-        monkeypatch.setenv(name, value)
+    ignore_configuration(monkeypatch)
     numbers = itertools.count()
     Releases.templates = {"fresh": fresh_template, "based": based_template, "released": released_template}
     Releases.folders = staticmethod(lambda: tmp_path / str(next(numbers)))

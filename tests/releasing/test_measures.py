@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from jsonschema import Draft202012Validator
 
 from pipeline.documents import load_json
 from pipeline.errors import PipelineError
-from tests.projects import BASE_TAG, BETTER, CANDIDATE_TAG, ROOT, Project, commit, decide, run_dvc
+from tests.projects import BASE_TAG, BETTER, CANDIDATE_TAG, ROOT, Project, commit, decide, ignore_configuration, run_dvc
 from tests.stores import ROWS
 from validation.auditing.schemas import build_schema
 from validation.custody import find_misplaced
@@ -57,8 +56,7 @@ def measured_template(fresh_template: Project, tmp_path_factory: pytest.TempPath
     """A project that declares its metrics, in which both were released and the candidate is served."""
     project = fresh_template.copy(tmp_path_factory.mktemp("measured") / "all")
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
-            patch.setenv(name, os.devnull)
+        ignore_configuration(patch)
         declare(project)
         decide(project)
         release(project.repository, project.order(), execute=True)

@@ -15,7 +15,7 @@ import pandas as pd
 
 from pipeline.nearest import Nearest, iterate_scores, split_questions
 from validation.comparison import LIST_DEPTH, get_matrices, search_store
-from validation.ranks import Positions, Ranks, Sought, compute_ranks, find_limits, pad_relevant
+from validation.ranks import Positions, Ranks, Sought, compute_ranks, find_limits, pad_relevant, require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -135,10 +135,3 @@ def read_passages(file: MatrixFile, tables: Iterable[pd.DataFrame]) -> Iterator[
     """Read the parts of a task as float32."""
     for first, values in file.read_parts(tables):
         yield first, values.astype(np.float32, copy=False)
-
-
-def require_finite(scores: Scores) -> None:
-    """Raise `ValueError` where a similarity is not finite."""
-    if not np.isfinite(scores).all():
-        message = "a similarity is not finite"
-        raise ValueError(message)
